@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ninep
+
+import "golang.org/x/sys/unix"
+
+// Deferred is what Session.Serve returns when the reply comes later, through
+// Transport.Complete.
+const Deferred = -1
+
+// Thread is what a worker thread keeps between requests for the backend: the
+// credentials that it last took on, buffers. Workers are locked to OS threads.
+type Thread struct {
+	Local any // owned by the Backend; nil at first
+}
+
+// Transport is what a Call asks of whatever carries it.
+type Transport interface {
+	// WillBlock is called on c's thread before an operation that is known to take
+	// long (fsync, a cold read): others should be served meanwhile by other
+	// threads. It may be called more than once for a Call.
+	WillBlock(c *Call)
+	// Complete publishes the reply of n bytes that now stands in c.Out (0: none),
+	// and calls Session.End. It may be called from any goroutine, once for each Call
+	// for which Serve returned Deferred.
+	Complete(c *Call, n int)
+}
+
+// Call is one request in execution, and the scratch memory it is decoded to.
+// Calls are reused, and none is shared between two requests at a time.
+type Call struct {
+	// Set by the transport before Session.Begin. In holds the T-message, Out the
+	// room for the reply; both lie in the peer's memory.
+	In, Out       []unix.Iovec
+	InLen, OutLen int // sums of the lengths
+	Thread        *Thread
+	Transport     Transport
+	// Tag for the transport: what the chain is to it.
+	Cookie any
+
+	// Set by the session for the backend.
+	UID uint32 // n_uname of the fid's attach: the user the request is made for
+
+	state callState
+}

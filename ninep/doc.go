@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ninep is a 9P2000.L server without a transport and without a file
+// system: it decodes T-messages, keeps a session's fids and tags, calls a
+// Backend, and encodes the replies.
+//
+// # Life of a request
+//
+// A transport takes a free Call from the session (Session.NewCall), points its
+// In and Out at the peer's memory, and calls
+//
+//	sess.Begin(c)      // in arrival order, before the next request is taken:
+//	                   // copies the header out and makes the tag known
+//	n := sess.Serve(c) // on any thread; runs the operation, fills c.Out
+//	publish(c, n)      // unless n is Deferred; n 0 means: give back, no reply
+//	sess.End(c)        // completes the Tflushes that waited for c
+//
+// The bytes of a message that are not payload are copied out of the peer's
+// memory once, and only the copy is looked at. The payload of Tread and Twrite
+// is never copied: the Backend gets the iovecs.
+//
+// # Lock order
+//
+//	Session.mu (calls in flight, flush waiters)
+//	  fid shard
+//	fid.mu (class of the operation: shared or exclusive)
+//	  whatever the Backend locks
+//
+// # Sources
+//
+// 9P2000.L as the Linux client speaks it (include/net/9p/9p.h, net/9p/client.c)
+// and as described at https://github.com/chaos/diod/blob/master/protocol.md.
+package ninep

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtqueue
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Chain is one buffer that the driver made available: what the device may read, then
+// what it may write. Chains are reused; Pop empties them.
+type Chain struct {
+	// Readable and Writable are adjacent pieces of guest memory, merged where they
+	// touch. ReadLen and WriteLen are their lengths in bytes.
+	Readable, Writable []unix.Iovec
+	ReadLen, WriteLen  int
+
+	head   uint16
+	writes []extent // where Writable lies for the guest, for the dirty log
+}
+
+// extent is a range of guest-physical memory.
+type extent struct{ addr, len uint64 }
+
+// Head returns the index of the chain's first descriptor, which identifies it among the
+// chains in flight.
+func (c *Chain) Head() uint16 { return c.head }
+
+func (c *Chain) reset() {
+	c.Readable, c.Writable, c.writes = c.Readable[:0], c.Writable[:0], c.writes[:0]
+	c.ReadLen, c.WriteLen = 0, 0
+}
+
+// Limits of a walk.
+const (
+	// maxIndirect is the most descriptors of an indirect table that are followed. The
+	// Linux driver's tables may be longer than the ring.
+	maxIndirect = 1024
+	// maxChainBytes bounds each direction of a chain, so that lengths fit the used ring.
+	maxChainBytes = math.MaxInt32
+)
+
+// Descriptor flags.
+const (
+	descNext     = 1 // VIRTQ_DESC_F_NEXT
+	descWrite    = 2 // VIRTQ_DESC_F_WRITE
+	descIndirect = 4 // VIRTQ_DESC_F_INDIRECT
+)
+
+// What can be wrong with a chain. Each costs the chain, and not the queue.
+var (
+	errDescLoop          = errors.New("descriptor chain longer than its table")
+	errDescNext          = errors.New("next descriptor out of range")
+	errDescOrder         = errors.New("device-readable descriptor after a device-writable one")
+	errDescLength        = errors.New("chain of more than 2 GiB")
+	errDescUnmapped      = errors.New("buffer outside guest memory")
+	errIndirectNested    = errors.New("indirect descriptor inside an indirect table")
+	errIndirectNext      = errors.New("indirect descriptor with a next one")
+	errIndirectLength    = errors.New("length of an indirect table is not a multiple of 16, or 0, or too large")
+	errIndirectUnmapped  = errors.New("indirect table outside guest memory")
+	errIndirectForbidden = errors.New("indirect descriptor, but VIRTIO_F_INDIRECT_DESC was not negotiated")
+)
+
+const descSize = 16
+
+// desc is a descriptor, copied out of shared memory.
+type desc struct {
+	addr        uint64
+	len         uint32
+	flags, next uint16
+}
+
+func (s shared) desc(i int) desc {
+	off := i * descSize
+	lo, hi := s.load32(off), s.load32(off+4)
+	fn := s.load32(off + 12)
+	return desc{
+		addr:  uint64(hi)<<32 | uint64(lo),
+		len:   s.load32(off + 8),
+		flags: uint16(fn),
+		next:  uint16(fn >> 16),
+	}
+}
+
+// walker collects the descriptors of one chain.
+type walker struct {
+	mem      *Memory
+	indirect bool // negotiated
+	// table holds an indirect table that is not aligned, or not in one region: copied.
+	table []byte
+}
+
+// walk follows the chain that starts at head in the descriptor table ring.
+func (w *walker) walk(c *Chain, ring shared, head uint16) error {
+	table, size := ring, len(ring)/descSize
+	i, inIndirect := int(head), false
+	for n := 0; ; n++ {
+		if n >= size {
+			return errDescLoop
+		}
+		d := table.desc(i)
+		if d.flags&descIndirect != 0 {
+			switch {
+			case !w.indirect:
+				return errIndirectForbidden
+			case inIndirect:
+				return errIndirectNested
+			case d.flags&descNext != 0:
+				return errIndirectNext
+			}
+			// VIRTQ_DESC_F_WRITE is ignored here (2.7.5.3.2).
+			var err error
+			if table, err = w.indirectTable(d); err != nil {
+				return err
+			}
+			size, i, n, inIndirect = len(table)/descSize, 0, -1, true
+			continue
+		}
+		if err := c.add(w.mem, d); err != nil {
+			return err
+		}
+		if d.flags&descNext == 0 {
+			return nil
+		}
+		if i = int(d.next); i >= size {
+			return errDescNext
+		}
+	}
+}
+
+// indirectTable returns the table that d points to.
+func (w *walker) indirectTable(d desc) (shared, error) {
+	if d.len == 0 || d.len%descSize != 0 || d.len > maxIndirect*descSize {
+		return nil, fmt.Errorf("%w: %d bytes", errIndirectLength, d.len)
+	}
+	b := w.mem.guest(d.addr, uint64(d.len))
+	if len(b) == int(d.len) && shared(b).aligned(4) {
+		return shared(b), nil
+	}
+	w.table = w.table[:0]
+	for addr, rest := d.addr, uint64(d.len); rest > 0; {
+		b := w.mem.guest(addr, rest)
+		if len(b) == 0 {
+			return nil, errIndirectUnmapped
+		}
+		w.table = append(w.table, b...)
+		addr += uint64(len(b))
+		rest -= uint64(len(b))
+	}
+	return shared(w.table), nil
+}
+
+// add appends the buffer of one descriptor, which may lie in several regions.
+func (c *Chain) add(mem *Memory, d desc) error {
+	write := d.flags&descWrite != 0
+	iovs, total := &c.Readable, &c.ReadLen
+	if write {
+		iovs, total = &c.Writable, &c.WriteLen
+	} else if len(c.Writable) > 0 {
+		return errDescOrder
+	}
+	if *total += int(d.len); *total > maxChainBytes {
+		return errDescLength
+	}
+	for addr, rest := d.addr, uint64(d.len); rest > 0; {
+		b := mem.guest(addr, rest)
+		if len(b) == 0 {
+			return fmt.Errorf("%w: %#x", errDescUnmapped, addr)
+		}
+		n := uint64(len(b))
+		if last := len(*iovs) - 1; last >= 0 && follows(&(*iovs)[last], b) {
+			(*iovs)[last].Len += n
+		} else {
+			*iovs = append(*iovs, iovec(b))
+		}
+		if write {
+			if last := len(c.writes) - 1; last >= 0 && c.writes[last].addr+c.writes[last].len == addr {
+				c.writes[last].len += n
+			} else {
+				c.writes = append(c.writes, extent{addr, n})
+			}
+		}
+		addr += n
+		rest -= n
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package virtqueue is the device side of a virtqueue in memory that another
+// process, the front end, shares with us, and that a guest writes to while we read it.
+//
+// # Life of a buffer
+//
+// A Region is one mapped piece of guest memory, a Memory an immutable snapshot of
+// all of them, a Queue one ring on top of a Memory. One thread at a time calls Pop,
+// which fills a Chain with iovecs that point at guest memory. They are a lease: valid
+// from Pop to Push of that chain. Any thread may Push, in any order; Notify tells the
+// driver, if it wants to be told.
+//
+// # Trust
+//
+// Nothing that the guest can write is looked at twice: indices, heads and descriptors
+// are copied, then checked, and only the copy is used. A walk is bounded by the number
+// of descriptors that there can be. What is wrong with one chain costs that chain (it
+// is given back with length 0 and counted); what is wrong with the ring itself breaks
+// the queue for good. A page that is no longer there makes the thread panic, if it
+// runs under debug.SetPanicOnFault, with no lock held but the queue's own, which is
+// released; the caller then calls Break.
+//
+// # Lock order
+//
+//	Queue.mu (used ring, event suppression, call fd)
+//
+// # Sources
+//
+// Virtual I/O Device (VIRTIO) Version 1.3, 2.7 "Split Virtqueues", and the vhost-user
+// protocol of QEMU (docs/interop/vhost-user.rst) for logging.
+package virtqueue

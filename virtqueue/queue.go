@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtqueue
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// MaxSize is the largest number of entries of a ring.
+const MaxSize = 32768
+
+// ErrBroken is what Pop returns for a queue that cannot be trusted any more. Break says why.
+var ErrBroken = errors.New("virtqueue is broken")
+
+// Config says where a split ring lies and what was negotiated for it.
+type Config struct {
+	Size     int      // entries, a power of two, 1 to MaxSize
+	Features Features // acknowledged by the driver
+
+	// Addresses in the front end's address space: 16-, 2- and 4-aligned.
+	DescAddr, AvailAddr, UsedAddr uint64
+
+	NextAvail uint16 // index of the next chain to take (SET_VRING_BASE)
+
+	// If set, writes to the used ring are logged at this guest-physical address
+	// (VHOST_VRING_F_LOG).
+	LogUsed     bool
+	UsedLogAddr uint64
+}
+
+// Validate checks what can be checked without the memory.
+func (c *Config) Validate() error {
+	switch {
+	case c.Size < 1 || c.Size > MaxSize || c.Size&(c.Size-1) != 0:
+		return fmt.Errorf("ring size %d is not a power of two from 1 to %d", c.Size, MaxSize)
+	case c.DescAddr%16 != 0:
+		return fmt.Errorf("descriptor table at %#x is not aligned to 16 bytes", c.DescAddr)
+	case c.AvailAddr%2 != 0:
+		return fmt.Errorf("available ring at %#x is not aligned to 2 bytes", c.AvailAddr)
+	case c.UsedAddr%4 != 0:
+		return fmt.Errorf("used ring at %#x is not aligned to 4 bytes", c.UsedAddr)
+	}
+	return nil
+}
+
+// Layout of the available ring: le16 flags, le16 idx, le16 ring[size], le16 used_event;
+// of the used ring: le16 flags, le16 idx, {le32 id, le32 len} ring[size], le16 avail_event.
+const (
+	availFlags = 0
+	availIdx   = 2
+	availRing  = 4
+	usedFlags  = 0
+	usedRing   = 4
+
+	availNoInterrupt = 1 // VIRTQ_AVAIL_F_NO_INTERRUPT
+	usedNoNotify     = 1 // VIRTQ_USED_F_NO_NOTIFY
+)
+
+// Queue is the device side of a split virtqueue.
+//
+// Pop, EnableKick and Wait are for one thread at a time: the leader. Everything else may
+// be called by any thread.
+type Queue struct {
+	size, mask  uint16
+	eventIdx    bool
+	desc        shared
+	avail, used shared
+	memory      atomic.Pointer[Memory]
+	log         atomic.Pointer[Log]
+
+	// The leader's.
+	nextAvail uint16
+	availSeen uint16 // avail.idx as last read
+	walker    walker
+
+	waiter *waiter
+	broken atomic.Bool
+
+	mu          sync.Mutex
+	usedIdx     uint16
+	signalled   uint16 // usedIdx when the driver was last told
+	everSignal  bool
+	noNotify    bool // used.flags as we last wrote it
+	call, errFd notifier
+	logUsed     bool
+	usedLogAddr uint64
+
+	onBad  func(head uint16, err error)
+	onDead func(err error)
+
+	stats Stats
+}
+
+// Stats counts what happened on a queue.
+type Stats struct {
+	Chains     atomic.Uint64 // taken by Pop, bad ones not included
+	BadChains  atomic.Uint64 // given back with length 0 because they were malformed
+	Kicks      atomic.Uint64 // returns of Wait
+	Interrupts atomic.Uint64 // notifications of the driver
+}
+
+// NewQueue sets up a ring in mem: it checks that each part lies in one region, and takes
+// over the used index that stands there. The Queue holds a reference on mem until Close.
+func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	size := uint64(cfg.Size)
+	desc, err := mem.user(cfg.DescAddr, descSize*size)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor table: %w", err)
+	}
+	event := uint64(0)
+	if cfg.Features.Has(FeatureEventIdx) {
+		event = 2
+	}
+	avail, err := mem.user(cfg.AvailAddr, availRing+2*size+event)
+	if err != nil {
+		return nil, fmt.Errorf("available ring: %w", err)
+	}
+	used, err := mem.user(cfg.UsedAddr, usedRing+8*size+event)
+	if err != nil {
+		return nil, fmt.Errorf("used ring: %w", err)
+	}
+	// Front-end addresses are aligned; ours are as well, unless a region's offset is odd.
+	if !shared(desc).aligned(4) || !shared(avail).aligned(2) || !shared(used).aligned(4) {
+		return nil, errors.New("memory region maps the ring at an unaligned address")
+	}
+	waiter, err := newWaiter()
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	q := &Queue{
+		size:        uint16(cfg.Size), // 32768 fits
+		mask:        uint16(cfg.Size - 1),
+		eventIdx:    cfg.Features.Has(FeatureEventIdx),
+		desc:        desc,
+		avail:       avail,
+		used:        used,
+		nextAvail:   cfg.NextAvail,
+		availSeen:   cfg.NextAvail,
+		walker:      walker{indirect: cfg.Features.Has(FeatureIndirectDesc)},
+		waiter:      waiter,
+		call:        notifier{fd: -1},
+		errFd:       notifier{fd: -1},
+		logUsed:     cfg.LogUsed,
+		usedLogAddr: cfg.UsedLogAddr,
+	}
+	q.usedIdx = q.used.load16(usedFlags + 2)
+	q.noNotify = q.used.load16(usedFlags)&usedNoNotify != 0
+	mem.Ref()
+	q.memory.Store(mem)
+	return q, nil
+}
+
+// Close releases the queue's memory. The device has stopped using it.
+func (q *Queue) Close() error {
+	q.waiter.close()
+	q.SetLog(nil)
+	if m := q.memory.Swap(nil); m != nil {
+		m.Unref()
+	}
+	return nil
+}
+
+// OnTrouble sets functions that are told of malformed chains and of the queue's end, before
+// service begins. They run on the thread that found it.
+func (q *Queue) OnTrouble(bad func(head uint16, err error), dead func(err error)) {
+	q.onBad, q.onDead = bad, dead
+}
+
+// Size returns the number of entries of the ring.
+func (q *Queue) Size() int { return int(q.size) }
+
+// Stats returns the queue's counters.
+func (q *Queue) Stats() *Stats { return &q.stats }
+
+// NextAvail returns the index of the next chain that Pop would take (GET_VRING_BASE). It is
+// valid when the device has stopped.
+func (q *Queue) NextAvail() uint16 { return q.nextAvail }
+
+// SetMemory replaces the snapshot by one that contains the regions of the present one, and
+// takes a reference on it. Chains in flight stay valid.
+func (q *Queue) SetMemory(mem *Memory) {
+	mem.Ref()
+	if old := q.memory.Swap(mem); old != nil {
+		old.Unref()
+	}
+}
+
+// SetLog begins logging to l, of which it takes a reference; nil ends it.
+func (q *Queue) SetLog(l *Log) {
+	if l != nil {
+		l.Ref()
+	}
+	// Push marks under mu, so that nobody marks in the old log once this has returned.
+	q.mu.Lock()
+	old := q.log.Swap(l)
+	q.mu.Unlock()
+	if old != nil {
+		old.Unref()
+	}
+}
+
+// SetUsedLog says whether writes to the used ring are logged, and as which
+// guest-physical address.
+func (q *Queue) SetUsedLog(on bool, addr uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.logUsed, q.usedLogAddr = on, addr
+}
+
+// SetKick names the fd that kicks come from; -1: none, the ring is polled. The fd stays the
+// caller's, who keeps it open until it is replaced or the queue closed.
+func (q *Queue) SetKick(fd int) error {
+	if err := q.waiter.setKick(fd); err != nil {
+		return fmt.Errorf("kick fd: %w", err)
+	}
+	q.waiter.interrupt() // whoever waits looks at the ring, and at the new fd
+	return nil
+}
+
+// Kick wakes the queue as a kick does.
+func (q *Queue) Kick() { q.waiter.interrupt() }
+
+// SetCall names the fd that notifications go to; -1: none. The fd stays the caller's, who
+// keeps it open until this has returned for another. The new one is signalled once: the
+// driver may have missed a notification that went to the old one.
+func (q *Queue) SetCall(fd int) {
+	n := newNotifier(fd)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.call = n
+	q.call.signal()
+}
+
+// SetErr names the fd that is told when the queue breaks; -1: none.
+func (q *Queue) SetErr(fd int) {
+	n := newNotifier(fd)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.errFd = n
+}
+
+// Broken reports whether the queue has been given up.
+func (q *Queue) Broken() bool { return q.broken.Load() }
+
+// Break gives the queue up, for the reason err. The first call counts.
+func (q *Queue) Break(err error) {
+	if q.broken.Swap(true) {
+		return
+	}
+	q.mu.Lock()
+	q.errFd.signal()
+	q.mu.Unlock()
+	if q.onDead != nil {
+		q.onDead(err)
+	}
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtqueue
+
+import "fmt"
+
+// Pop takes the next available chain. It returns false when there is none, and ErrBroken
+// when the queue is, or turns out to be, broken. Malformed chains are given back and
+// skipped; after a ring full of them Pop returns false, so that the caller can see whether
+// it is to stop, and Pending is still true.
+func (q *Queue) Pop(c *Chain) (bool, error) {
+	for range q.size {
+		if q.broken.Load() {
+			return false, ErrBroken
+		}
+		if !q.pending() {
+			return false, nil
+		}
+		if waiting := q.availSeen - q.nextAvail; waiting > q.size {
+			q.Break(fmt.Errorf("available index %d is %d ahead of %d, the ring has %d entries", q.availSeen, waiting, q.nextAvail, q.size))
+			return false, ErrBroken
+		}
+		head := q.avail.load16(availRing + 2*int(q.nextAvail&q.mask))
+		if head >= q.size {
+			q.Break(fmt.Errorf("available entry %d names descriptor %d, the ring has %d entries", q.nextAvail, head, q.size))
+			return false, ErrBroken
+		}
+		q.nextAvail++
+		c.reset()
+		c.head = head
+		q.walker.mem = q.memory.Load()
+		err := q.walker.walk(c, q.desc, head)
+		if err == nil {
+			q.stats.Chains.Add(1)
+			return true, nil
+		}
+		q.stats.BadChains.Add(1)
+		if q.onBad != nil {
+			q.onBad(head, err)
+		}
+		c.reset()
+		q.Push(c, 0)
+		q.Notify()
+	}
+	return false, nil
+}
+
+// pending reports whether a chain waits that was not there when the index was last read, or
+// is not yet taken.
+func (q *Queue) pending() bool {
+	if q.availSeen == q.nextAvail {
+		q.availSeen = q.avail.load16(availIdx)
+	}
+	return q.availSeen != q.nextAvail
+}
+
+// Pending reports whether Pop would find something. For the leader.
+func (q *Queue) Pending() bool { return q.pending() }
+
+// Waiting reports whether the driver has made more chains available than were taken. It may
+// be called by any thread, and be out of date at once.
+func (q *Queue) Waiting(taken uint16) bool { return q.avail.load16(availIdx) != taken }
+
+// Taken returns the index up to which chains were taken. For the leader.
+func (q *Queue) Taken() uint16 { return q.nextAvail }
+
+// Push gives a chain back with the number of bytes that were written to it, from the start
+// of Writable. The driver sees it at once, but is told by Notify.
+func (q *Queue) Push(c *Chain, written int) {
+	q.mu.Lock()
+	defer q.mu.Unlock() // a page of the ring may be gone
+	log := q.log.Load()
+	if log != nil {
+		c.logWritten(log, written)
+	}
+	slot := int(q.usedIdx & q.mask)
+	q.used.store32(usedRing+8*slot, uint32(c.head))
+	q.used.store32(usedRing+8*slot+4, uint32(written))
+	q.usedIdx++
+	q.storeUsedWord()
+	if log != nil {
+		if q.logUsed {
+			log.Mark(q.usedLogAddr+usedRing+8*uint64(slot), 8)
+			log.Mark(q.usedLogAddr, 4)
+		}
+		log.signal()
+	}
+}
+
+// storeUsedWord writes used.flags and used.idx, which share a word that only we write to.
+func (q *Queue) storeUsedWord() {
+	w := uint32(q.usedIdx) << 16
+	if q.noNotify {
+		w |= usedNoNotify
+	}
+	q.used.store32(usedFlags, w)
+}
+
+// logWritten marks the first n bytes of Writable. They are marked before the chain shows on
+// the used ring: what the driver sees is in the log.
+func (c *Chain) logWritten(log *Log, n int) {
+	rest := uint64(n)
+	for _, e := range c.writes {
+		if rest == 0 {
+			return
+		}
+		part := min(e.len, rest)
+		log.Mark(e.addr, part)
+		rest -= part
+	}
+}
+
+// Notify tells the driver of the chains pushed since it was last told, unless it does not
+// want to know.
+func (q *Queue) Notify() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.signalled == q.usedIdx && q.everSignal {
+		return
+	}
+	old, first := q.signalled, !q.everSignal
+	q.signalled, q.everSignal = q.usedIdx, true
+	if q.eventIdx {
+		// 2.7.7.1: told when used_event was passed. The store of the index came before this
+		// load (both are sequentially consistent).
+		event := q.avail.load16(availRing + 2*int(q.size))
+		if !first && q.usedIdx-event-1 >= q.usedIdx-old {
+			return
+		}
+	} else if q.avail.load16(availFlags)&availNoInterrupt != 0 {
+		return
+	}
+	q.stats.Interrupts.Add(1)
+	q.call.signal()
+}
+
+// EnableKick asks the driver to kick for the next chain, and reports whether one came
+// before that took effect: then the caller goes on popping. For the leader.
+func (q *Queue) EnableKick() (pending bool) {
+	if q.eventIdx {
+		q.setAvailEvent(q.nextAvail)
+	} else {
+		q.setNoNotify(false)
+	}
+	return q.pending()
+}
+
+// DisableKick tells the driver that kicks are not needed. For the leader.
+func (q *Queue) DisableKick() {
+	// With the event index the driver kicks only when it passes avail_event, which stands
+	// still: nothing to write.
+	if !q.eventIdx {
+		q.setNoNotify(true)
+	}
+}
+
+func (q *Queue) setNoNotify(v bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.noNotify == v {
+		return
+	}
+	q.noNotify = v
+	q.storeUsedWord()
+	if log := q.log.Load(); log != nil && q.logUsed {
+		log.Mark(q.usedLogAddr, 4)
+	}
+}
+
+// setAvailEvent writes avail_event, which shares its word with whatever the driver put
+// behind the ring.
+func (q *Queue) setAvailEvent(v uint16) {
+	off := usedRing + 8*int(q.size)
+	q.used.store16(off, v)
+	if q.log.Load() == nil {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if log := q.log.Load(); log != nil && q.logUsed {
+		log.Mark(q.usedLogAddr+uint64(off), 2)
+	}
+}
+
+// Wait waits for a kick, for Kick, or for timeout milliseconds (-1: for ever). A ring
+// without a kick fd is looked at every millisecond. For the leader.
+func (q *Queue) Wait(timeout int) {
+	if q.waiter.kick.Load() < 0 && timeout != 0 {
+		timeout = 1
+	}
+	q.waiter.wait(timeout)
+	q.stats.Kicks.Add(1)
+}

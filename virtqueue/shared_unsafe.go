@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtqueue
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Why this file is sound: a shared value is made from a slice of a mapping, whose length
+// it keeps; every access is checked against that length, and the addresses of multi-byte
+// accesses are multiples of their size because the base is (checked by the caller when the
+// ring is set up; atomics fault on others) and so are the offsets. The memory is not Go's,
+// so that no pointer in it is followed and the collector never looks at it. An access to a
+// page that has gone is a fault, which SetPanicOnFault turns into a panic.
+
+// shared is a piece of memory that another process writes to as well. Each access is one
+// atomic operation; the caller sees to it that what must not change is read once.
+type shared []byte
+
+func (s shared) word(off int) *uint32 {
+	_ = s[off+3]
+	return (*uint32)(unsafe.Pointer(unsafe.SliceData(s[off:])))
+}
+
+// load32 reads the 32-bit word at off, a multiple of 4.
+func (s shared) load32(off int) uint32 { return atomic.LoadUint32(s.word(off)) }
+
+// store32 writes the 32-bit word at off, a multiple of 4.
+func (s shared) store32(off int, v uint32) { atomic.StoreUint32(s.word(off), v) }
+
+// half returns the aligned 32-bit word that holds the 16-bit field at off, and its shift.
+// The word can begin two bytes before s or end two bytes after it, but not outside the
+// page that the field is in. (Go has no 16-bit atomics.)
+func (s shared) half(off int) (*uint32, uint) {
+	_ = s[off+1]
+	p := unsafe.Pointer(unsafe.SliceData(s[off:]))
+	if uintptr(p)&2 != 0 {
+		return (*uint32)(unsafe.Add(p, -2)), 16
+	}
+	return (*uint32)(p), 0
+}
+
+// load16 reads the 16-bit field at off, a multiple of 2.
+func (s shared) load16(off int) uint16 {
+	w, shift := s.half(off)
+	return uint16(atomic.LoadUint32(w) >> shift)
+}
+
+// store16 writes the 16-bit field at off and leaves the other half of its word as it is,
+// whoever writes there.
+func (s shared) store16(off int, v uint16) {
+	w, shift := s.half(off)
+	for {
+		old := atomic.LoadUint32(w)
+		if atomic.CompareAndSwapUint32(w, old, old&^(0xffff<<shift)|uint32(v)<<shift) {
+			return
+		}
+	}
+}
+
+// aligned reports whether s begins at a multiple of n, a power of two.
+func (s shared) aligned(n uintptr) bool {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(s)))&(n-1) == 0
+}
+
+// or sets bits in the byte at off.
+func (s shared) or(off int, bits byte) {
+	_ = s[off]
+	p := unsafe.Pointer(unsafe.SliceData(s[off:]))
+	shift := (uintptr(p) & 3) * 8
+	atomic.OrUint32((*uint32)(unsafe.Add(p, -int(uintptr(p)&3))), uint32(bits)<<shift)
+}
+
+// iovec returns b as an iovec.
+func iovec(b []byte) unix.Iovec {
+	return unix.Iovec{Base: unsafe.SliceData(b), Len: uint64(len(b))}
+}
+
+// follows reports whether b begins where v ends.
+func follows(v *unix.Iovec, b []byte) bool {
+	return unsafe.Add(unsafe.Pointer(v.Base), v.Len) == unsafe.Pointer(unsafe.SliceData(b))
+}

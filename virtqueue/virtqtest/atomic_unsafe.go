@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtqtest
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// Sound: b is at least two bytes of a mapping from off on, and the aligned word that holds
+// them lies in the same page.
+
+func word(b []byte, off int) (*uint32, uint) {
+	p := unsafe.Pointer(&b[off])
+	if uintptr(p)&2 != 0 {
+		return (*uint32)(unsafe.Add(p, -2)), 16
+	}
+	return (*uint32)(p), 0
+}
+
+func load16(b []byte, off int) uint16 {
+	w, shift := word(b, off)
+	return uint16(atomic.LoadUint32(w) >> shift)
+}
+
+func store16(b []byte, off int, v uint16) {
+	w, shift := word(b, off)
+	for {
+		old := atomic.LoadUint32(w)
+		if atomic.CompareAndSwapUint32(w, old, old&^(0xffff<<shift)|uint32(v)<<shift) {
+			return
+		}
+	}
+}

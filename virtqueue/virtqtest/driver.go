@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package virtqtest is the driver side of a split virtqueue, for tests: it lays a ring out
+// in memory that is shared with a device, makes buffers available, and takes used ones.
+//
+// A Driver is for one goroutine at a time. Besides the right ways there are raw ones, to
+// make rings that no driver should make.
+package virtqtest
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Layout says where the parts of a ring lie, as guest-physical addresses.
+type Layout struct {
+	Size              int // entries
+	Desc, Avail, Used uint64
+}
+
+// LayoutAt puts the parts of a ring one after the other from addr, which is a multiple of
+// 16, each as the specification aligns it, and returns the address after the last.
+func LayoutAt(addr uint64, size int) (l Layout, end uint64) {
+	l = Layout{Size: size, Desc: addr}
+	l.Avail = l.Desc + 16*uint64(size)
+	l.Used = (l.Avail + 6 + 2*uint64(size) + 3) &^ 3
+	return l, l.Used + 6 + 8*uint64(size)
+}
+
+// Descriptor flags.
+const (
+	Next     = 1
+	Write    = 2
+	Indirect = 4
+)
+
+// Buf is a range of guest-physical memory.
+type Buf struct {
+	Addr uint64
+	Len  uint32
+}
+
+// Desc is one descriptor.
+type Desc struct {
+	Addr        uint64
+	Len         uint32
+	Flags, Next uint16
+}
+
+// Driver is the driver side of one ring.
+type Driver struct {
+	Layout
+	mem      []byte
+	base     uint64
+	eventIdx bool
+
+	free     []uint16 // descriptors not in use
+	chains   map[uint16][]uint16
+	availIdx uint16
+	kicked   uint16 // availIdx at the last kick
+	lastUsed uint16
+}
+
+// New lays an empty ring out in mem, whose first byte has the guest-physical address base.
+func New(mem []byte, base uint64, l Layout, eventIdx bool) *Driver {
+	d := &Driver{Layout: l, mem: mem, base: base, eventIdx: eventIdx, chains: map[uint16][]uint16{}}
+	clear(d.Bytes(l.Desc, 16*l.Size))
+	clear(d.Bytes(l.Avail, 6+2*l.Size))
+	clear(d.Bytes(l.Used, 6+8*l.Size))
+	for i := l.Size - 1; i >= 0; i-- {
+		d.free = append(d.free, uint16(i))
+	}
+	return d
+}
+
+// Bytes returns n bytes of guest memory at addr.
+func (d *Driver) Bytes(addr uint64, n int) []byte {
+	off := addr - d.base
+	return d.mem[off : off+uint64(n) : off+uint64(n)]
+}
+
+// Free returns the number of descriptors that are not in use.
+func (d *Driver) Free() int { return len(d.free) }
+
+// SetDesc writes one descriptor to a table at guest address table.
+func (d *Driver) SetDesc(table uint64, i int, v Desc) {
+	b := d.Bytes(table+16*uint64(i), 16)
+	binary.LittleEndian.PutUint64(b, v.Addr)
+	binary.LittleEndian.PutUint32(b[8:], v.Len)
+	binary.LittleEndian.PutUint16(b[12:], v.Flags)
+	binary.LittleEndian.PutUint16(b[14:], v.Next)
+}
+
+// Add makes a chain of buffers that the device reads and buffers that it writes available,
+// and returns its head. It does not kick.
+func (d *Driver) Add(out, in []Buf) uint16 {
+	n := len(out) + len(in)
+	if n == 0 || n > len(d.free) {
+		panic(fmt.Sprintf("virtqtest: %d descriptors wanted, %d free", n, len(d.free)))
+	}
+	ids := append([]uint16(nil), d.free[len(d.free)-n:]...)
+	d.free = d.free[:len(d.free)-n]
+	for k, id := range ids {
+		v := Desc{}
+		if k < len(out) {
+			v.Addr, v.Len = out[k].Addr, out[k].Len
+		} else {
+			v.Addr, v.Len, v.Flags = in[k-len(out)].Addr, in[k-len(out)].Len, Write
+		}
+		if k+1 < n {
+			v.Flags |= Next
+			v.Next = ids[k+1]
+		}
+		d.SetDesc(d.Desc, int(id), v)
+	}
+	d.chains[ids[0]] = ids
+	d.AddHead(ids[0])
+	return ids[0]
+}
+
+// AddIndirect is Add with the descriptors in a table at guest address table, which the
+// caller keeps free until the chain is used.
+func (d *Driver) AddIndirect(table uint64, out, in []Buf) uint16 {
+	n := len(out) + len(in)
+	for k := range n {
+		v := Desc{}
+		if k < len(out) {
+			v.Addr, v.Len = out[k].Addr, out[k].Len
+		} else {
+			v.Addr, v.Len, v.Flags = in[k-len(out)].Addr, in[k-len(out)].Len, Write
+		}
+		if k+1 < n {
+			v.Flags |= Next
+			v.Next = uint16(k + 1)
+		}
+		d.SetDesc(table, k, v)
+	}
+	id := d.free[len(d.free)-1]
+	d.free = d.free[:len(d.free)-1]
+	d.chains[id] = []uint16{id}
+	d.SetDesc(d.Desc, int(id), Desc{Addr: table, Len: uint32(16 * n), Flags: Indirect})
+	d.AddHead(id)
+	return id
+}
+
+// AddHead makes the chain that begins at descriptor head available, whatever stands there.
+func (d *Driver) AddHead(head uint16) {
+	slot := int(d.availIdx) & (d.Size - 1)
+	binary.LittleEndian.PutUint16(d.Bytes(d.Avail+4+2*uint64(slot), 2), head)
+	d.availIdx++
+	d.SetAvailIdx(d.availIdx)
+}
+
+// SetAvailIdx writes the available index.
+func (d *Driver) SetAvailIdx(v uint16) { store16(d.Bytes(d.Avail, 4), 2, v) }
+
+// AvailIdx returns the driver's available index.
+func (d *Driver) AvailIdx() uint16 { return d.availIdx }
+
+// NeedKick reports whether the device wants a kick for what was made available since the
+// last call.
+func (d *Driver) NeedKick() bool {
+	old, now := d.kicked, d.availIdx
+	if d.eventIdx {
+		event := load16(d.Bytes(d.Used+4+8*uint64(d.Size), 2), 0)
+		if now-event-1 >= now-old {
+			return false
+		}
+	} else if load16(d.Bytes(d.Used, 4), 0)&1 != 0 {
+		return false
+	}
+	d.kicked = now
+	return true
+}
+
+// Take takes the next used chain: its head and the number of bytes that the device wrote.
+func (d *Driver) Take() (head uint16, written uint32, ok bool) {
+	if load16(d.Bytes(d.Used, 4), 2) == d.lastUsed {
+		return 0, 0, false
+	}
+	e := d.Bytes(d.Used+4+8*uint64(int(d.lastUsed)&(d.Size-1)), 8)
+	head = uint16(binary.LittleEndian.Uint32(e))
+	written = binary.LittleEndian.Uint32(e[4:])
+	d.lastUsed++
+	d.free = append(d.free, d.chains[head]...)
+	delete(d.chains, head)
+	return head, written, true
+}
+
+// EnableInterrupts asks to be notified of the next used chain, and reports whether one came
+// before that took effect.
+func (d *Driver) EnableInterrupts() (pending bool) {
+	if d.eventIdx {
+		store16(d.Bytes(d.Avail+4+2*uint64(d.Size), 2), 0, d.lastUsed)
+	} else {
+		store16(d.Bytes(d.Avail, 4), 0, 0)
+	}
+	return load16(d.Bytes(d.Used, 4), 2) != d.lastUsed
+}
+
+// DisableInterrupts says that notifications are not needed.
+func (d *Driver) DisableInterrupts() {
+	if !d.eventIdx {
+		store16(d.Bytes(d.Avail, 4), 0, 1)
+	}
+}

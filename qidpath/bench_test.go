@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package qidpath_test
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+
+	"vhost-user-9p/qidpath"
+)
+
+// loaded returns a table of n elements and their keys in random order.
+func loaded(tb testing.TB, n int) (*qidpath.Table, []qidpath.Key) {
+	keys := elements(n)
+	table := qidpath.New(qidpath.Config{Store: &memStore{keys: keys}, Logger: slog.New(slog.DiscardHandler)})
+	if err := table.Load(); err != nil {
+		tb.Fatal(err)
+	}
+	rand.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	return table, keys
+}
+
+func TestPathOfAKnownKeyAllocatesNothing(t *testing.T) {
+	table, keys := loaded(t, qidpath.MaxElements)
+	table.Path(1, 1) // full map
+	i := 0
+	allocs := testing.AllocsPerRun(1000, func() {
+		k := keys[i]
+		i++
+		table.Path(k.Dev, uint64(k.InoPrefix)<<48|1)
+		table.Path(1, 1)
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
+func BenchmarkPath(b *testing.B) {
+	for _, n := range []int{1, 40, qidpath.MaxElements} {
+		b.Run(fmt.Sprintf("entries=%d", n), func(b *testing.B) {
+			table, keys := loaded(b, n)
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				k := keys[i]
+				if i++; i == len(keys) {
+					i = 0
+				}
+				table.Path(k.Dev, uint64(k.InoPrefix)<<48|1)
+			}
+		})
+	}
+}
+
+func BenchmarkPathParallel(b *testing.B) {
+	table, keys := loaded(b, qidpath.MaxElements)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := rand.IntN(len(keys)); pb.Next(); i = (i + 1) % len(keys) {
+			table.Path(keys[i].Dev, uint64(keys[i].InoPrefix)<<48|1)
+		}
+	})
+}
+
+func BenchmarkPathFullMap(b *testing.B) {
+	const files = 100_000
+	table, _ := loaded(b, qidpath.MaxElements)
+	for ino := range uint64(files) {
+		table.Path(1, ino)
+	}
+	b.ReportAllocs()
+	ino := uint64(0)
+	for b.Loop() {
+		ino = (ino*1103515245 + 12345) % files
+		table.Path(1, ino)
+	}
+}

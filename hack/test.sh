@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs the test suites, one line each, and a summary at the end. The output of a
+# suite is kept in a log, whose end is shown if it fails.
+#
+# usage: test.sh all|check|fuzz|soak|SUITE...
+#
+#   all     every suite but the soak
+#   check   the quick ones: unit and race
+#   fuzz    the fuzz targets, FUZZTIME (60s) each
+#   soak    the fuzz targets for 10 minutes each, the guests ten times over
+#   SUITE   unit, race, fuzz, uml, qemu or demo
+
+set -euo pipefail
+hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+. "$hack/lib.sh"
+cd "$hack/.."
+
+readonly FUZZTIME=${FUZZTIME:-60s}
+logs=$(mktemp -d "${TMPDIR:-/tmp}/vhost-user-9p-test.XXXXXX")
+passed=0 failed=0
+
+# suite NAME COMMAND... runs one suite.
+suite() {
+	local name=$1 log=$logs/${1//\//-}.log began=$SECONDS
+	shift
+	if "$@" >"$log" 2>&1 </dev/null; then
+		printf 'ok    %-28s %5d s\n' "$name" $((SECONDS - began))
+		passed=$((passed + 1))
+	else
+		printf 'FAIL  %-28s %5d s\n' "$name" $((SECONDS - began))
+		grep -E -A 30 '^(\s*--- FAIL|panic:|FAIL|WARNING: DATA RACE)' "$log" | head -n 150 || true
+		printf '  ... the end of %s:\n' "$log"
+		tail -n 40 "$log"
+		failed=$((failed + 1))
+	fi
+}
+
+unit() { suite unit go test -count=1 ./...; }
+race() { suite race go test -count=1 -race -timeout 20m ./...; }
+
+# fuzz TIME runs each fuzz target of the module.
+fuzz() {
+	local file target
+	while IFS=: read -r file target; do
+		suite "fuzz/${target#Fuzz}" go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" -parallel "$(nproc)" "./$(dirname "$file")"
+	done < <(grep -rnoE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' . | sed -E 's,^\./,,; s,:[0-9]+:func ,:,' | sort)
+}
+
+# guests VEHICLE boots guests under it.
+guests() { suite "$1" go test -count=1 -tags boot -timeout 40m -v -run "$2" ./test/...; }
+uml() { guests uml UML; }
+qemu() { guests qemu QEMU; }
+
+# demo tries what README promises.
+demo() { suite demo demo_command; }
+
+demo_command() {
+	local share
+	share=$(mktemp -d)
+	# shellcheck disable=SC2064 # now, not later
+	trap "rm -rf '$share'" RETURN
+	mkdir "$share/a"
+	head -c 3000000 /dev/urandom >"$share/a/random"
+	echo hello >"$share/a/hello"
+	(cd "$share" && sha256sum a/* | sed 's,  a/,  /mnt/b/,' >sums)
+	make demo SHARE="$share" CMD='ls -la /mnt && cp -r /mnt/a /mnt/b && sync && sha256sum -c /mnt/sums'
+	cmp "$share/a/random" "$share/b/random"
+}
+
+(($#)) || set -- --help
+for what; do
+	case $what in
+	all)
+		unit
+		race
+		fuzz "$FUZZTIME"
+		uml
+		qemu
+		demo
+		;;
+	check)
+		unit
+		race
+		;;
+	fuzz) fuzz "$FUZZTIME" ;;
+	soak)
+		fuzz 10m
+		for _ in {1..10}; do
+			uml
+			qemu
+		done
+		;;
+	unit | race | uml | qemu | demo) "$what" ;;
+	-h | --help)
+		usage
+		exit
+		;;
+	*) die "no such suite: $what (see --help)" ;;
+	esac
+done
+printf '%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0)) && rm -rf "$logs"

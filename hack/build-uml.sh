@@ -48,7 +48,7 @@ report() {
 	for ((seconds = 1; ; seconds++)); do
 		sleep 1
 		[[ -d $1 ]] || return 0
-		((seconds % 30)) || say "$seconds s: $(grep -cE '^  (CC|AS) ' "$build_log") objects of about 1700"
+		((seconds % 30)) || say "$seconds s: $(grep -cE '^  (CC|AS) ' "$build_log") objects of about 1000"
 	done
 }
 

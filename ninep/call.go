@@ -4,14 +4,21 @@ package ninep
 
 import "golang.org/x/sys/unix"
 
-// Deferred is what Session.Serve returns when the reply comes later, through
-// Transport.Complete.
-const Deferred = -1
+// What Session.Serve returns besides the length of a reply.
+const (
+	// Deferred says that the reply comes later, through Transport.Complete.
+	Deferred = -1
+	// Fault says that the peer's memory has gone: no reply can be written, and the
+	// queue is of no more use. No lock of the session is left held.
+	Fault = -2
+)
 
 // Thread is what a worker thread keeps between requests for the backend: the
 // credentials that it last took on, buffers. Workers are locked to OS threads.
 type Thread struct {
 	Local any // owned by the Backend; nil at first
+
+	stats *statShard // made by the first session that the thread serves
 }
 
 // Transport is what a Call asks of whatever carries it.
@@ -20,9 +27,11 @@ type Transport interface {
 	// long (fsync, a cold read): others should be served meanwhile by other
 	// threads. It may be called more than once for a Call.
 	WillBlock(c *Call)
-	// Complete publishes the reply of n bytes that now stands in c.Out (0: none),
-	// and calls Session.End. It may be called from any goroutine, once for each Call
-	// for which Serve returned Deferred.
+	// Complete publishes the reply of n bytes that now stands in c.Out (0: none;
+	// Fault: there is no memory to publish to), and calls Session.End. It may be
+	// called from any goroutine, once for each Call for which Serve returns Deferred,
+	// also before Serve has returned that, and from within Serve, End, Drain and
+	// Reset for another Call.
 	Complete(c *Call, n int)
 }
 

@@ -2,24 +2,171 @@
 
 package ninep
 
+import (
+	"golang.org/x/sys/unix"
+)
+
+// scratchSize bounds all of a message but the data of a Twrite. Whatever the
+// limits of names allow fits: a Twalk of 16 names of 255 bytes is 4145 bytes, a
+// symlink of 4095 bytes 4370. What does not fit holds a name that is too long, and
+// is refused as such without a copy or an allocation of the size that it claims.
+const scratchSize = 8192
+
 // callState is the session's part of a Call.
-type callState struct{}
+type callState struct {
+	sess  *Session
+	terms *terms // the session's when the request came
+	op    *op
+	began int64 // Session.now
+	seq   uint64
+	park  parking
 
-// Defer tells the session that the operation on c's thread is not finished: the
-// handler's results are ignored, and cancel is called (once, from any thread) if
-// the request is flushed or the session drains. The backend ends the request with
-// one of the Finish methods.
-func (c *Call) Defer(cancel func()) {}
+	size  int // the message's, from its header
+	typ   MsgType
+	tag   uint16
+	bad   bool // the header is not to be trusted
+	fault bool // the peer's memory was gone before the header was read
 
-// FinishLock answers a deferred Tlock.
-func (c *Call) FinishLock(st LockStatus, err error) {}
+	oldTag uint16 // of a Tflush
+	asked  bool   // the backend has called Defer
+	failed bool   // an Rlerror was sent
+	bytes  uint64 // of payload that was moved
 
-// DirWriter encodes directory entries of an Rreaddir.
-type DirWriter struct{}
+	dec, enc coder
+	held     [2]heldFID
+	nheld    int
 
-// Add encodes one entry and reports whether it fitted. offset is the cookie by which
-// ReadDir goes on after this entry; typ is the DT_* value.
-func (w *DirWriter) Add(qid QID, offset uint64, typ uint8, name []byte) bool { return false }
+	// What is handed to the Backend lives here, for nothing that is passed to an
+	// interface's method stays on the stack.
+	names [maxWalkNames]Name
+	qids  [maxWalkNames]QID
+	attr  Attr
+	set   SetAttr
+	fs    StatFS
+	lock  Lock
+	dir   DirWriter
+	iov   []unix.Iovec
 
-// Remaining returns the number of bytes that are still free.
-func (w *DirWriter) Remaining() int { return 0 }
+	reply   [256]byte // replies without variable parts, and Rwalk (217)
+	big     []byte    // for all others; grows to what was needed most
+	scratch [scratchSize]byte
+}
+
+// heldFID is a fid that the request keeps from going away, and how its mu is held.
+type heldFID struct {
+	f  *fid
+	as class
+}
+
+// parking is what other requests and goroutines look at. Guarded by Session.mu,
+// but for word.
+type parking struct {
+	// word says whether the call is in flight, under which tag, since when; see
+	// inflight.go.
+	word inFlight
+
+	flushers flushList // Tflushes that wait for this call to end
+	next     *Call     // in another call's flushers
+
+	state  parkState
+	cancel func() // asks the backend to end the wait; nil once called
+	fid    *fid   // kept by a call that waits, though not locked
+	status LockStatus
+	err    error
+}
+
+// parkState is where a Tlock stands that the backend answers later.
+type parkState uint8
+
+const (
+	parkNone  parkState = iota
+	parkAsked           // Defer was called, Serve is still at work
+	parkEarly           // and the answer came already
+	parked              // Serve has returned Deferred
+)
+
+// keep takes the reference to f, and its mu for the class.
+func (st *callState) keep(f *fid, as class) {
+	if as == exclusive {
+		f.mu.Lock()
+	} else {
+		f.mu.RLock()
+	}
+	st.held[st.nheld] = heldFID{f, as}
+	st.nheld++
+}
+
+// decode reads the message's fields.
+func (st *callState) decode(fields func(*coder)) bool {
+	st.dec = coder{b: st.scratch[headerSize:st.size]}
+	fields(&st.dec)
+	return st.dec.exact()
+}
+
+// room returns the number of bytes that the reply can have.
+func (c *Call) room() int { return min(c.OutLen, int(c.state.terms.msize)) }
+
+// buffer returns n bytes of c's own that hold anything.
+func (st *callState) buffer(n int) []byte {
+	if cap(st.big) < n {
+		st.big = make([]byte, max(n, 2*cap(st.big)))
+	}
+	return st.big[:n]
+}
+
+// send encodes the reply with the fields, writes it to c.Out, and returns its
+// length.
+func (c *Call) send(fields func(*coder)) (int, error) {
+	st := &c.state
+	buf := st.reply[:]
+	st.enc = coder{b: buf[headerSize:], enc: true}
+	fields(&st.enc)
+	if st.enc.bad {
+		// A string of the backend's, or of the request's: at most 64 KiB.
+		buf = st.buffer(len(st.reply) + 1<<16)
+		st.enc = coder{b: buf[headerSize:], enc: true}
+		fields(&st.enc)
+	}
+	n := headerSize + st.enc.off
+	if st.enc.bad || n > c.room() {
+		return 0, unix.EMSGSIZE
+	}
+	putHeader(buf, n, st.typ+1, st.tag)
+	CopyTo(c.Out, 0, buf[:n])
+	return n, nil
+}
+
+// sendEmpty sends a reply that has no fields.
+func (c *Call) sendEmpty() (int, error) {
+	st := &c.state
+	putHeader(st.reply[:], headerSize, st.typ+1, st.tag)
+	CopyTo(c.Out, 0, st.reply[:headerSize])
+	return headerSize, nil
+}
+
+// sendCount writes the head of a reply that is a count and as much data, which is
+// in its place already.
+func (c *Call) sendCount(n int) (int, error) {
+	st := &c.state
+	st.enc = coder{b: st.reply[headerSize:readHeader], enc: true}
+	count := uint32(n)
+	st.enc.u32(&count)
+	putHeader(st.reply[:], readHeader+n, st.typ+1, st.tag)
+	CopyTo(c.Out, 0, st.reply[:readHeader])
+	return readHeader + n, nil
+}
+
+// sendError sends an Rlerror, if there is room for one.
+func (c *Call) sendError(e unix.Errno) int {
+	st := &c.state
+	st.failed = true
+	if c.OutLen < rlerrorSize {
+		return 0
+	}
+	st.enc = coder{b: st.reply[headerSize:rlerrorSize], enc: true}
+	ecode := uint32(e)
+	st.enc.u32(&ecode)
+	putHeader(st.reply[:], rlerrorSize, MsgRlerror, st.tag)
+	CopyTo(c.Out, 0, st.reply[:rlerrorSize])
+	return rlerrorSize
+}

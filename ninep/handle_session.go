@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ninep
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// versionL is the one dialect that is served.
+const versionL = "9P2000.L"
+
+// versionUnknown answers a dialect that is not served.
+const versionUnknown = "unknown"
+
+// version starts the session over: whatever was before is clunked, also if
+// nothing is agreed to then.
+func (s *Session) version(c *Call) (int, error) {
+	var m Tversion
+	if !c.state.decode(m.fields) {
+		return 0, errMalformed
+	}
+	if m.Msize < MinMsize {
+		s.reset(noTerms(), c.state.seq)
+		return 0, unix.EMSGSIZE
+	}
+	next := terms{msize: min(m.Msize, s.cfg.MaxMsize)}
+	answer := versionUnknown
+	if string(m.Version) == versionL {
+		next.dialect, answer = dialectL, versionL
+	}
+	s.reset(&next, c.state.seq)
+	r := Rversion{Msize: next.msize, Version: Name(answer)}
+	return c.send(r.fields)
+}
+
+// attach makes a fid for the root that aname selects. afid and uname are ignored:
+// there is no authentication beyond having the device, and the user is n_uname.
+func (s *Session) attach(c *Call) (int, error) {
+	var m Tattach
+	if !c.state.decode(m.fields) {
+		return 0, errMalformed
+	}
+	c.UID = m.NUName
+	file, qid, err := s.cfg.Backend.Attach(c, m.AName)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.enter(c, newFID(m.FID, m.NUName, fidPath, file)); err != nil {
+		return 0, err
+	}
+	r := Rattach{QID: qid}
+	return c.send(r.fields)
+}
+
+// enter puts a new fid into the table, or ends it if that cannot be.
+func (s *Session) enter(c *Call, f *fid) error {
+	err := s.fids.insert(f, c.state.terms, &s.terms)
+	if err != nil {
+		s.drop(f)
+	}
+	return err
+}
+
+// flush hands over to parkFlush.
+func (s *Session) flush(c *Call) (int, error) {
+	var m Tflush
+	if !c.state.decode(m.fields) {
+		return 0, errMalformed
+	}
+	c.state.oldTag = m.OldTag
+	return waitFlush, nil
+}
+
+// walk makes a fid for what is found along the names, or, where newfid is fid,
+// moves the fid there.
+func (s *Session) walk(c *Call) (int, error) {
+	st := &c.state
+	m := Twalk{Names: st.names[:]}
+	if !st.decode(m.fields) {
+		if st.size >= 17 && binary.LittleEndian.Uint16(st.scratch[15:]) > maxWalkNames {
+			return 0, unix.EINVAL
+		}
+		return 0, errMalformed
+	}
+	if c.OutLen < 9+13*len(m.Names) {
+		return 0, unix.EMSGSIZE
+	}
+	// A name that no file can have fails the whole walk, wherever it stands, as
+	// in QEMU: the client learns why, which a short reply does not tell.
+	for _, n := range m.Names {
+		if err := checkName(n, nameWalk); err != nil {
+			return 0, err
+		}
+	}
+	inPlace := m.NewFID == m.FID
+	as := shared
+	if inPlace {
+		as = exclusive
+	}
+	f, err := s.holdAs(c, m.FID, as)
+	if err != nil {
+		return 0, err
+	}
+	if inPlace && f.kind != fidPath {
+		return 0, unix.EINVAL
+	}
+	file, n, err := f.file.Walk(c, m.Names, st.qids[:])
+	r := Rwalk{QIDs: st.qids[:len(m.Names)]}
+	switch {
+	case err != nil && n == 0:
+		return 0, err
+	case err != nil:
+		r.QIDs = st.qids[:min(n, len(m.Names))]
+	case inPlace:
+		old := f.file
+		f.file = file
+		s.closeFile(old)
+	default:
+		if err := s.enter(c, newFID(m.NewFID, f.uid, fidPath, file)); err != nil {
+			return 0, err
+		}
+	}
+	return c.send(r.fields)
+}
+
+// clunk forgets a fid. One that Txattrcreate made sets the attribute now; the fid
+// is gone even if that fails.
+func (s *Session) clunk(c *Call) (int, error) {
+	var m Tclunk
+	if !c.state.decode(m.fields) {
+		return 0, errMalformed
+	}
+	f := s.fids.remove(m.FID, nil)
+	if f == nil {
+		// The Linux client does this after a short Rwalk, for the newfid that it
+		// did not get. It means nothing.
+		return 0, unix.EBADF
+	}
+	// The table's reference becomes the request's.
+	c.state.keep(f, shared)
+	c.UID = f.uid
+	s.release(func(w *Call) bool { return w.state.park.fid == f })
+	if f.kind == fidXattrWrite {
+		if err := f.x.apply(c, f.file); err != nil {
+			return 0, err
+		}
+	}
+	return c.sendEmpty()
+}
+
+// remove removes the file and clunks the fid, whatever comes of it: the Linux
+// client does not clunk it after.
+func (s *Session) remove(c *Call) (int, error) {
+	var m Tremove
+	if !c.state.decode(m.fields) {
+		return 0, errMalformed
+	}
+	f, err := s.hold(c, m.FID)
+	if c.state.nheld != 0 {
+		held := c.state.held[0].f
+		defer func() {
+			if s.fids.remove(m.FID, held) != nil {
+				s.drop(held) // the table's reference; the request's is left
+			}
+		}()
+	}
+	switch {
+	case err != nil:
+		return 0, err
+	case s.cfg.ReadOnly:
+		return 0, unix.EROFS
+	}
+	if err := f.file.Remove(c); err != nil {
+		return 0, err
+	}
+	return c.sendEmpty()
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ninep
+
+import (
+	"sync/atomic"
+)
+
+// inFlight is one word per Call that says all a Tflush has to know: bit 0 is set
+// from Begin to End, bit 1 if a Tflush waits for the End, bits 2 to 17 are the tag,
+// the rest is the number of the Begin. A request that nobody flushes sets it by
+// one store and clears it by one compare-and-swap: there is no table of tags. A
+// Tflush, which is rare, looks at all the calls there are.
+//
+// Bit 1 is set under Session.mu only, and a call that has it is ended under
+// Session.mu. The number makes the words of two uses of a Call differ, so the
+// compare-and-swap cannot hit a later request by mistake.
+type inFlight struct{ v atomic.Uint64 }
+
+const (
+	wordBusy     = 1 << 0
+	wordFlushed  = 1 << 1
+	wordTagShift = 2
+	wordSeqShift = 18
+)
+
+func newWord(seq uint64, tag uint16) uint64 {
+	return seq<<wordSeqShift | uint64(tag)<<wordTagShift | wordBusy
+}
+
+func (w *inFlight) Store(v uint64) { w.v.Store(v) }
+
+// endQuietly ends a call that no Tflush waits for, and reports whether it was one.
+func (w *inFlight) endQuietly() bool {
+	v := w.v.Load()
+	return v&wordFlushed == 0 && w.v.CompareAndSwap(v, 0)
+}
+
+// flushList is a queue of calls, linked by their park.next.
+type flushList struct{ head, tail *Call }
+
+func (l *flushList) push(c *Call) {
+	if l.head == nil {
+		l.head = c
+	} else {
+		l.tail.state.park.next = c
+	}
+	l.tail = c
+}
+
+func (l *flushList) pop() *Call {
+	c := l.head
+	if c != nil {
+		l.head = c.state.park.next
+		c.state.park.next = nil
+	}
+	return c
+}
+
+// markFlushed finds the request that a Tflush of number seq means by tag, among
+// those that came before it, and marks it. It returns nil if that has ended. Where
+// two have the tag, the client knows that the older one was answered, though its
+// End has not come yet: the younger one is meant.
+//
+// Preconditions: s.mu is held.
+func (s *Session) markFlushed(tag uint16, seq uint64) *Call {
+	for {
+		var target *Call
+		var word, best uint64
+		for _, c := range s.calls {
+			v := c.state.park.word.v.Load()
+			if v&wordBusy == 0 || uint16(v>>wordTagShift) != tag {
+				continue
+			}
+			if n := v >> wordSeqShift; n < seq && n > best {
+				target, word, best = c, v, n
+			}
+		}
+		if target == nil || target.state.park.word.v.CompareAndSwap(word, word|wordFlushed) {
+			return target
+		}
+		// It ended this instant. Look again: it may not have been the only one.
+	}
+}
+
+// parkFlush is the rest of a Tflush. Its reply waits until the old request's is on
+// its way, or is certain not to come. From the unlocking of s.mu on, c may be
+// completed by another thread: it is not touched any more.
+func (s *Session) parkFlush(c *Call) int {
+	st := &c.state
+	shard := s.stats.shard(c)
+	s.mu.Lock()
+	target := s.markFlushed(st.oldTag, st.seq)
+	if target == nil {
+		s.mu.Unlock()
+		n := s.guarded(c, func() int { n, _ := c.sendEmpty(); return n })
+		s.count(c, shard, n)
+		return n
+	}
+	target.state.park.flushers.push(c)
+	cancel := target.state.park.takeCancel()
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	return Deferred
+}
+
+// endFlushed ends a call that Tflushes wait for.
+func (s *Session) endFlushed(c *Call) {
+	s.mu.Lock()
+	waiting := c.state.park.flushers
+	c.state.park.flushers = flushList{}
+	c.state.park.word.Store(0)
+	s.mu.Unlock()
+	for f := waiting.pop(); f != nil; f = waiting.pop() {
+		n := s.guarded(f, func() int { n, _ := f.sendEmpty(); return n })
+		s.count(f, s.stats.shared, n)
+		f.Transport.Complete(f, n)
+	}
+}
+
+// takeCancel returns the function by which to end the wait of a call, nil if it
+// does not wait or was told before.
+//
+// Preconditions: Session.mu is held.
+func (p *parking) takeCancel() func() {
+	if p.state != parked {
+		return nil
+	}
+	cancel := p.cancel
+	p.cancel = nil
+	return cancel
+}
+
+// Defer tells the session that the operation on c's thread is not finished: the
+// handler's results are ignored. The backend ends the request with one of the
+// Finish methods, once, from any goroutine, even before the method that called
+// Defer has returned.
+//
+// If the request is flushed, or the session drains, cancel is called, at most
+// once, from any goroutine. It makes the backend call the Finish method without
+// delay (inside cancel or soon after): with LockBlocked, unless the lock has been
+// taken in the meantime.
+func (c *Call) Defer(cancel func()) {
+	c.state.asked = true
+	s, p := c.state.sess, &c.state.park
+	s.mu.Lock()
+	p.state, p.cancel = parkAsked, cancel
+	s.mu.Unlock()
+}
+
+// FinishLock answers a deferred Tlock. c is not to be used after. The caller must
+// not hold a lock that Transport.Complete or File.Close takes.
+func (c *Call) FinishLock(status LockStatus, err error) {
+	s, p := c.state.sess, &c.state.park
+	s.mu.Lock()
+	switch p.state {
+	case parkAsked:
+		// Serve will find the answer when it comes to wait.
+		p.state, p.status, p.err = parkEarly, status, err
+		s.mu.Unlock()
+		return
+	case parked:
+	default:
+		s.mu.Unlock()
+		s.log.Error("lock answered twice")
+		return
+	}
+	p.state, p.cancel = parkNone, nil
+	s.parked.Add(-1)
+	// A request that had no effect needs no answer if it was flushed, and then
+	// gets none: for the client an answer to a flushed request is one more case.
+	silent := err == nil && status == LockBlocked && p.word.v.Load()&wordFlushed != 0
+	s.mu.Unlock()
+
+	n := 0
+	if !silent {
+		n = s.guarded(c, func() int { return s.answerLock(c, status, err) })
+	}
+	f := p.fid
+	p.fid = nil
+	s.drop(f)
+	s.count(c, s.stats.shared, n)
+	c.Transport.Complete(c, n)
+}
+
+// answerLock writes the reply to a Tlock.
+func (s *Session) answerLock(c *Call, status LockStatus, err error) int {
+	if err != nil {
+		return s.refuse(c, err)
+	}
+	r := Rlock{Status: status}
+	n, _ := c.send(r.fields)
+	return n
+}
+
+// parkLock is the rest of a Tlock that the backend has deferred. As with
+// parkFlush, c is another's from the unlocking of s.mu on.
+func (s *Session) parkLock(c *Call) int {
+	p := &c.state.park
+	s.mu.Lock()
+	if p.state == parkEarly {
+		p.state, p.cancel = parkNone, nil
+		status, err := p.status, p.err
+		s.mu.Unlock()
+		f := p.fid
+		p.fid = nil
+		s.drop(f)
+		n := s.guarded(c, func() int { return s.answerLock(c, status, err) })
+		s.count(c, s.stats.shard(c), n)
+		return n
+	}
+	p.state = parked
+	s.parked.Add(1)
+	// Whoever wanted the request to end while Serve was at work could not.
+	var cancel func()
+	if p.word.v.Load()&wordFlushed != 0 || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
+		cancel = p.takeCancel()
+	}
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	return Deferred
+}
+
+// Drain makes the session answer at once what waits, a Tlock with LockBlocked, so
+// that a transport that wants to stop has to wait for running operations only. It
+// holds for the requests begun before, also those that would come to wait after
+// it. The transport must not hold a lock here that Transport.Complete takes.
+func (s *Session) Drain() {
+	seq := s.seq.Load()
+	s.mu.Lock()
+	s.drained = seq
+	s.mu.Unlock()
+	s.release(func(c *Call) bool { return c.state.seq <= seq })
+}
+
+// release ends the wait of those waiting calls that which picks.
+func (s *Session) release(which func(*Call) bool) {
+	if s.parked.Load() == 0 {
+		return
+	}
+	var cancels []func()
+	s.mu.Lock()
+	for _, c := range s.calls {
+		if c.state.park.state == parked && which(c) {
+			if cancel := c.state.park.takeCancel(); cancel != nil {
+				cancels = append(cancels, cancel)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, cancel := range cancels {
+		cancel()
+	}
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ninep
+
+import (
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+)
+
+// What run returns, besides the length of a reply, to Serve alone.
+const (
+	waitLock  = -3 // the backend has called Defer
+	waitFlush = -4 // a Tflush: to be answered now or later
+)
+
+// Begin takes in the request that c's In and Out describe: it copies the header,
+// and from then on a Tflush can find the tag. Begin is called in the order in
+// which the requests came, and before the next one is begun.
+func (s *Session) Begin(c *Call) {
+	st := &c.state
+	st.began = s.now()
+	st.terms = s.terms.Load()
+	st.failed, st.bytes = false, 0
+	s.readHeader(c)
+	st.seq = s.seq.Add(1)
+	st.park.word.Store(newWord(st.seq, st.tag))
+}
+
+func (s *Session) readHeader(c *Call) {
+	st := &c.state
+	st.typ, st.tag, st.bad, st.fault = 0, NoTag, true, true
+	defer recoverFault()
+	n := CopyFrom(st.scratch[:headerSize], c.In, 0)
+	st.fault = false
+	if n < headerSize {
+		return
+	}
+	var size uint32
+	size, st.typ, st.tag = getHeader(st.scratch[:])
+	if size >= headerSize && uint64(size) <= uint64(c.InLen) {
+		st.size, st.bad = int(size), false
+	}
+}
+
+// Serve executes the request, on any thread, and returns the length of the reply
+// that now stands in c.Out: 0 if there is none, Deferred if it comes through
+// Transport.Complete (which may already have happened: c is not to be touched
+// then), Fault if the peer's memory has gone.
+func (s *Session) Serve(c *Call) int {
+	n := s.run(c)
+	switch n {
+	case waitLock:
+		return s.parkLock(c)
+	case waitFlush:
+		return s.parkFlush(c)
+	}
+	s.count(c, s.stats.shard(c), n)
+	return n
+}
+
+// run is Serve as far as to the point where c may have to wait. It holds no lock
+// when it returns, whatever happens.
+func (s *Session) run(c *Call) (n int) {
+	defer s.rescue(c, &n)
+	defer s.letGo(c)
+	n, err := s.dispatch(c)
+	if err != nil {
+		n = s.refuse(c, err)
+	}
+	return n
+}
+
+// dispatch does all that the operations have in common, and then the operation.
+func (s *Session) dispatch(c *Call) (int, error) {
+	st := &c.state
+	o := &ops[opIndex[st.typ]]
+	st.op = o
+	switch {
+	case st.fault:
+		return Fault, nil
+	case st.bad:
+		return 0, errMalformed
+	case st.terms.dialect == dialectNone && o.flags&opAnyTime == 0:
+		// There is no session, or no longer.
+		return 0, unix.EPROTO
+	case o.run == nil:
+		return 0, unix.EOPNOTSUPP
+	case uint32(st.size) > st.terms.msize && o.flags&opAnyTime == 0:
+		return 0, unix.EMSGSIZE
+	case c.OutLen < o.reply:
+		// Found out now, not after the operation.
+		return 0, unix.EMSGSIZE
+	case s.cfg.ReadOnly && o.flags&opChanges != 0:
+		return 0, unix.EROFS
+	}
+	// All but the data of a Twrite is copied, once.
+	n := st.size
+	if st.typ == MsgTwrite {
+		n = min(n, writeHeader)
+	}
+	if n > scratchSize {
+		return 0, unix.ENAMETOOLONG
+	}
+	if got := CopyFrom(st.scratch[headerSize:n], c.In, headerSize); got != n-headerSize {
+		return 0, errMalformed
+	}
+	return o.run(s, c)
+}
+
+// refuse answers c with err.
+func (s *Session) refuse(c *Call, err error) int {
+	e, known := Errno(err)
+	if !known {
+		s.logUnknown(c, err)
+	}
+	return c.sendError(e)
+}
+
+// rescue is the one recover of the package on a request's way. An operation that
+// panicked is answered with EIO, unless it was the peer's memory that failed.
+func (s *Session) rescue(c *Call, n *int) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	if isFault(r) {
+		*n = Fault
+		return
+	}
+	s.logPanic(c.state.op.name, r)
+	*n = s.guarded(c, func() int { return c.sendError(unix.EIO) })
+}
+
+// guarded calls send, which writes to c.Out, where a fault in that memory is not
+// yet guarded against: on the goroutine of a backend, or after a panic.
+func (s *Session) guarded(c *Call, send func() int) (n int) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	n = Fault
+	defer recoverFault()
+	return send()
+}
+
+// recoverFault is deferred around accesses to the peer's memory; other panics go
+// on.
+func recoverFault() {
+	if r := recover(); r != nil && !isFault(r) {
+		panic(r)
+	}
+}
+
+// isFault reports whether a panic was a memory fault at an address, which under
+// debug.SetPanicOnFault means memory that the peer shares. A nil pointer of ours
+// has no address.
+func isFault(r any) bool {
+	_, ok := r.(interface{ Addr() uintptr })
+	return ok
+}
+
+// End ends the life of the request, after the reply (if any) was published: the
+// Tflushes that waited for it are completed. The transport may use c again after
+// that, and must not hold a lock here that Transport.Complete takes.
+func (s *Session) End(c *Call) {
+	if c.state.park.word.endQuietly() {
+		return
+	}
+	s.endFlushed(c)
+}

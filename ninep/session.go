@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ninep
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Defaults of Config.
+const (
+	DefaultMaxMsize      = 1 << 20
+	DefaultMaxFIDs       = 4 << 20
+	DefaultMaxXattrBytes = 64 << 20
+)
+
+// Config says how a Session serves. The zero value of each field but Backend is a
+// working default.
+type Config struct {
+	// Backend is the tree that is served. It must be set.
+	Backend Backend
+
+	// MaxMsize is the largest message size that is agreed to, in bytes: the
+	// smaller of it and the client's is answered. If not set, DefaultMaxMsize is
+	// used.
+	MaxMsize uint32
+
+	// ReadOnly refuses with EROFS everything that would change the tree.
+	ReadOnly bool
+
+	// MaxFIDs bounds the number of fids; beyond, ENFILE. If not set,
+	// DefaultMaxFIDs is used; if negative, there is no limit.
+	MaxFIDs int
+
+	// MaxXattrBytes bounds the memory of all values that fids of Txattrwalk and
+	// Txattrcreate hold; beyond, ENOMEM. If not set, DefaultMaxXattrBytes is used.
+	MaxXattrBytes int64
+
+	// Logger gets the few lines that there are to say. If not set,
+	// slog.Default() is used.
+	Logger *slog.Logger
+}
+
+// Validate reports what is wrong with cfg.
+func (cfg *Config) Validate() error {
+	switch {
+	case cfg.Backend == nil:
+		return errors.New("ninep: no backend")
+	case cfg.MaxMsize != 0 && cfg.MaxMsize < MinMsize:
+		return errors.New("ninep: the maximal msize is below 4096")
+	case cfg.MaxXattrBytes < 0:
+		return errors.New("ninep: the limit of xattr bytes is negative")
+	}
+	return nil
+}
+
+// dialect is a version of the protocol.
+type dialect uint8
+
+const (
+	dialectNone dialect = iota // nothing has been agreed to
+	dialectL                   // 9P2000.L
+)
+
+// terms are what Tversion agreed to. They are replaced as a whole, and never
+// changed; a request goes by those that held when it came, and can tell by the
+// pointer that the session has been reset since.
+type terms struct {
+	msize   uint32
+	dialect dialect
+}
+
+// Session is one client's use of a Backend, from Tversion to Tversion.
+type Session struct {
+	cfg   Config
+	log   *slog.Logger
+	epoch time.Time // origin of now
+
+	terms atomic.Pointer[terms]
+	seq   atomic.Uint64 // of the last Begin
+	fids  fidTable
+	xattr atomic.Int64 // bytes that count against MaxXattrBytes
+
+	stats  sessionStats
+	muffle muffler
+
+	// resetMu is held by Reset, so that there is one at a time.
+	resetMu sync.Mutex
+
+	// mu guards the fields below, and those of each callState that say so.
+	mu      sync.Mutex
+	calls   []*Call      // all that NewCall has made
+	parked  atomic.Int32 // Tlocks that wait; written under mu
+	drained uint64       // no request up to this seq may wait
+	_       [0]func()    // not comparable
+}
+
+// NewSession returns a session of which nothing has been agreed to yet.
+// It panics if cfg does not validate.
+func NewSession(cfg Config) *Session {
+	if err := cfg.Validate(); err != nil {
+		panic(err)
+	}
+	if cfg.MaxMsize == 0 {
+		cfg.MaxMsize = DefaultMaxMsize
+	}
+	if cfg.MaxFIDs == 0 {
+		cfg.MaxFIDs = DefaultMaxFIDs
+	}
+	if cfg.MaxXattrBytes == 0 {
+		cfg.MaxXattrBytes = DefaultMaxXattrBytes
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	s := &Session{cfg: cfg, log: cfg.Logger, epoch: time.Now()}
+	s.fids.max = int64(max(cfg.MaxFIDs, 0))
+	s.terms.Store(noTerms())
+	s.stats.shared = s.stats.newShard()
+	return s
+}
+
+func noTerms() *terms { return &terms{msize: MinMsize} }
+
+// NewCall returns a Call for use with s. The transport makes as many as it has
+// requests in flight at most, and uses each again and again.
+func (s *Session) NewCall() *Call {
+	c := new(Call)
+	c.state.sess = s
+	s.mu.Lock()
+	s.calls = append(s.calls, c)
+	s.mu.Unlock()
+	return c
+}
+
+// FreeCall makes s forget c, which must not be in flight.
+func (s *Session) FreeCall(c *Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.calls {
+		if s.calls[i] == c {
+			last := len(s.calls) - 1
+			s.calls[i], s.calls[last] = s.calls[last], nil
+			s.calls = s.calls[:last]
+			return
+		}
+	}
+}
+
+// Reset ends what the client knows of the session, as Tversion does: waiting locks
+// are answered, all fids are clunked (xattrs that were being written are not set),
+// and the backend drops the locks. A request that is at work meanwhile finishes,
+// but cannot make a fid any more; a File closes after the last request that uses
+// it. The transport calls it when the front end takes or gives up the device; it
+// must not hold a lock that Transport.Complete takes.
+func (s *Session) Reset() { s.reset(noTerms(), s.seq.Load()) }
+
+// reset is Reset with the terms to be in force after. Requests up to seq do not
+// wait any longer.
+func (s *Session) reset(next *terms, seq uint64) {
+	s.resetMu.Lock()
+	defer s.resetMu.Unlock()
+	// Until the end of this, requests find no version agreed to.
+	s.terms.Store(noTerms())
+	s.release(func(c *Call) bool { return c.state.seq <= seq })
+	s.fids.removeAll(s.drop)
+	s.cfg.Backend.Reset()
+	s.terms.Store(next)
+}
+
+// now returns nanoseconds since the session was made. time.Since of a time that
+// has a monotonic reading asks the clock once and does not look at the wall clock:
+// half of what time.Now costs.
+func (s *Session) now() int64 { return int64(time.Since(s.epoch)) }
+
+// hold looks up a fid for the operation of c, takes it for the operation's class,
+// and checks that it is in a state that the operation takes. letGo undoes it.
+func (s *Session) hold(c *Call, id uint32) (*fid, error) {
+	return s.holdAs(c, id, c.state.op.class)
+}
+
+func (s *Session) holdAs(c *Call, id uint32, as class) (*fid, error) {
+	f := s.fids.get(id)
+	if f == nil {
+		return nil, unix.EBADF
+	}
+	c.state.keep(f, as)
+	c.UID = f.uid
+	if f.kind&c.state.op.kinds == 0 {
+		return nil, unix.EINVAL
+	}
+	return f, nil
+}
+
+// holdPair does so for two fids, the second of which is a file of the tree that is
+// taken shared. All requests lock in the order of the numbers, so that no circle
+// of them can wait for each other.
+func (s *Session) holdPair(c *Call, id, id2 uint32) (f, g *fid, err error) {
+	if id == id2 {
+		f, err = s.hold(c, id)
+		return f, f, err
+	}
+	f, g = s.fids.get(id), s.fids.get(id2)
+	if f == nil || g == nil {
+		for _, h := range [...]*fid{f, g} {
+			if h != nil {
+				s.drop(h)
+			}
+		}
+		return nil, nil, unix.EBADF
+	}
+	if id < id2 {
+		c.state.keep(f, c.state.op.class)
+		c.state.keep(g, shared)
+	} else {
+		c.state.keep(g, shared)
+		c.state.keep(f, c.state.op.class)
+	}
+	c.UID = f.uid
+	if f.kind&c.state.op.kinds == 0 || g.kind&fidTree == 0 {
+		return nil, nil, unix.EINVAL
+	}
+	return f, g, nil
+}
+
+// letGo ends what hold and holdPair began.
+func (s *Session) letGo(c *Call) {
+	st := &c.state
+	for i := range st.held[:st.nheld] {
+		h := &st.held[i]
+		if h.as == exclusive {
+			h.f.mu.Unlock()
+		} else {
+			h.f.mu.RUnlock()
+		}
+	}
+	for i := range st.held[:st.nheld] {
+		s.drop(st.held[i].f)
+		st.held[i].f = nil
+	}
+	st.nheld = 0
+}
+
+// drop gives a reference to f back, and ends f if it was the last.
+func (s *Session) drop(f *fid) {
+	if f.refs.Add(-1) != 0 {
+		return
+	}
+	if f.x != nil {
+		s.xattr.Add(-f.x.charge)
+		f.x = nil
+	}
+	file := f.file
+	f.file = nil
+	fidPool.Put(f)
+	if file != nil {
+		s.closeFile(file)
+	}
+}
+
+// closeFile closes file. A panic there must not keep the caller, which may be at
+// its millionth fid, from going on.
+func (s *Session) closeFile(file File) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.logPanic("close", r)
+		}
+	}()
+	file.Close()
+}

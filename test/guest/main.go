@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Guest runs inside the test guests: it makes and describes directory trees, and tries
+// what scripts cannot. It is linked statically (CGO_ENABLED=0), so that it runs in any
+// guest, and on the host.
+//
+// usage: guest generate [-seed N] [-files N] [-big BYTES] DIR
+//
+//	guest manifest DIR
+//	guest openfiles DIR
+//	guest locks DIR
+//	guest inodes [-seed N] DIR
+//	guest writers [-n N] DIR
+//	guest verifywriters DIR
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"vhost-user-9p/test/tree"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "guest:", err)
+		os.Exit(1)
+	}
+}
+
+// command is one of the program's functions; dir is its only argument.
+type command struct {
+	flags func(*flag.FlagSet)
+	run   func(dir string) error
+}
+
+func run(args []string) error {
+	var spec tree.Spec
+	var seed uint64
+	var count int
+	commands := map[string]command{
+		"generate": {
+			func(f *flag.FlagSet) {
+				f.Uint64Var(&spec.Seed, "seed", 1, "seed")
+				f.IntVar(&spec.Files, "files", 100, "entries")
+				f.Int64Var(&spec.Big, "big", 0, "size of the big file")
+			},
+			func(dir string) error { return tree.Generate(dir, spec) },
+		},
+		"manifest": {nil, func(dir string) error {
+			w := bufio.NewWriter(os.Stdout)
+			if err := tree.Manifest(w, dir); err != nil {
+				return err
+			}
+			return w.Flush()
+		}},
+		"openfiles": {nil, openFiles},
+		"locks":     {nil, locks},
+		"lockchild": {nil, lockChild},
+		"inodes": {
+			func(f *flag.FlagSet) { f.Uint64Var(&seed, "seed", 0, "order of the visit; 0: sorted") },
+			func(dir string) error { return inodes(dir, seed) },
+		},
+		"writers": {
+			func(f *flag.FlagSet) { f.IntVar(&count, "n", 4, "how many") },
+			func(dir string) error { return writers(dir, count) },
+		},
+		"verifywriters": {nil, verifyWriters},
+	}
+	if len(args) == 0 {
+		return fmt.Errorf("no command")
+	}
+	c, ok := commands[args[0]]
+	if !ok {
+		return fmt.Errorf("no such command: %s", args[0])
+	}
+	f := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	if c.flags != nil {
+		c.flags(f)
+	}
+	if err := f.Parse(args[1:]); err != nil {
+		return err
+	}
+	if f.NArg() != 1 {
+		return fmt.Errorf("%s takes one folder", args[0])
+	}
+	return c.run(f.Arg(0))
+}
+
+// checks prints a line for each check, and counts.
+type checks struct {
+	done, failed int
+}
+
+func (c *checks) check(name string, f func() error) {
+	c.done++
+	began := time.Now()
+	if err := f(); err != nil {
+		c.failed++
+		fmt.Printf("FAIL %s: %v\n", name, err)
+		return
+	}
+	slow := ""
+	if d := time.Since(began); d > time.Second {
+		slow = fmt.Sprintf(" (%.1f s)", d.Seconds())
+	}
+	fmt.Printf("ok   %s%s\n", name, slow)
+}
+
+func (c *checks) err() error {
+	fmt.Printf("%d checks, %d failed\n", c.done, c.failed)
+	if c.failed > 0 {
+		return fmt.Errorf("%d of %d checks failed", c.failed, c.done)
+	}
+	return nil
+}

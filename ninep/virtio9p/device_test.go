@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtio9p_test
+
+import (
+	"encoding/binary"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
+	"vhost-user-9p/ninep/virtio9p"
+)
+
+func getattrMsg(tag uint16) []byte {
+	return msg(tGetattr, tag).u32(rootFid).u64(uint64(ninep.AttrBasic)).bytes()
+}
+
+func fsyncMsg(tag uint16) []byte { return msg(tFsync, tag).u32(rootFid).u32(0).bytes() }
+
+func lockMsg(tag uint16) []byte {
+	return msg(tLock, tag).u32(rootFid).u8(1).u32(ninep.LockFlagBlock).u64(0).u64(0).u32(77).str("guest").bytes()
+}
+
+func flushMsg(tag, old uint16) []byte { return msg(tFlush, tag).u16(old).bytes() }
+
+func TestConfigSpaceHoldsTag(t *testing.T) {
+	r := newRig(t, &fake{})
+	p := make([]byte, 20)
+	r.dev.ReadConfig(p, 0)
+	if n := binary.LittleEndian.Uint16(p); n != 5 || string(p[2:7]) != "share" {
+		t.Errorf("configuration space %q, want length 5 and share", p)
+	}
+	for i, b := range p[7:] {
+		if b != 0 {
+			t.Errorf("byte %d after the tag is %#x, want 0", i, b)
+		}
+	}
+	one := make([]byte, 1)
+	r.dev.ReadConfig(one, 3)
+	if one[0] != 'h' {
+		t.Errorf("byte 3 is %q, want h", one)
+	}
+	r.dev.ReadConfig(one, 1<<31)
+	if one[0] != 0 {
+		t.Errorf("a byte far past the end is %#x, want 0", one[0])
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	s := ninep.NewSession(ninep.Config{Backend: &fake{}})
+	for name, cfg := range map[string]virtio9p.Config{
+		"no session":  {Tag: "x"},
+		"empty tag":   {Session: s},
+		"long tag":    {Session: s, Tag: strings.Repeat("x", 255)},
+		"few threads": {Session: s, Tag: "x", MaxThreads: -1},
+	} {
+		if _, err := virtio9p.New(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// One request at a time is served by one thread, without any other being started.
+func TestOneAtATimeIsOneThread(t *testing.T) {
+	r := newRig(t, &fake{})
+	r.attach()
+	threads := map[int]bool{}
+	r2 := &fake{getattr: func(*ninep.Call) error { threads[unix.Gettid()] = true; return nil }}
+	r = newRig(t, r2)
+	r.attach()
+	for range 2000 {
+		expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+	}
+	if len(threads) != 1 {
+		t.Errorf("%d threads served requests that came one at a time, want 1", len(threads))
+	}
+	if n := r.dev.Stats().Threads.Load(); n != 1 {
+		t.Errorf("%d worker threads, want 1", n)
+	}
+}
+
+// Operations that block without notice run side by side, as many as there are.
+func TestManyRunInParallel(t *testing.T) {
+	g := newGate()
+	r := newRig(t, &fake{getattr: func(*ninep.Call) error { g.pass(); return nil }})
+	defer g.release()
+	r.attach()
+	const n = 16
+	for i := range n {
+		r.send(i, getattrMsg(uint16(i)))
+	}
+	for i := range n {
+		select {
+		case <-g.entered:
+		case <-time.After(timeout):
+			t.Fatalf("only %d of %d operations began while the others block", i, n)
+		}
+	}
+	g.release()
+	for range n {
+		slot, length := r.wait()
+		expect(t, r.reply(slot, length), tGetattr)
+	}
+	if r.dev.Stats().Stuck.Load() == 0 {
+		t.Error("the monitor found nothing stuck")
+	}
+}
+
+// An operation that says that it blocks holds up nobody, and neither does one that does
+// not say so.
+func TestBlockedHoldsUpNobody(t *testing.T) {
+	for _, announced := range []bool{true, false} {
+		t.Run("announced="+strconv.FormatBool(announced), func(t *testing.T) {
+			g := newGate()
+			r := newRig(t, &fake{sync: func(c *ninep.Call) error {
+				if announced {
+					c.Transport.WillBlock(c)
+				}
+				g.pass()
+				return nil
+			}})
+			defer g.release()
+			r.attach()
+			r.open(rootFid, 0)
+			r.send(1, fsyncMsg(9))
+			<-g.entered
+			for range 1000 {
+				expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+			}
+			g.release()
+			slot, n := r.wait()
+			if slot != 1 {
+				t.Fatalf("slot %d came back, want 1", slot)
+			}
+			expect(t, r.reply(slot, n), tFsync)
+		})
+	}
+}
+
+// Stop returns only when what was taken has been answered, and the answer is on the ring.
+func TestStopDrains(t *testing.T) {
+	g := newGate()
+	r := newRig(t, &fake{getattr: func(*ninep.Call) error { g.pass(); return nil }})
+	defer g.release()
+	r.attach()
+	r.send(3, getattrMsg(3))
+	<-g.entered
+	var stopped atomic.Bool
+	done := make(chan uint16)
+	go func() {
+		next := r.stop()
+		stopped.Store(true)
+		done <- next
+	}()
+	time.Sleep(50 * time.Millisecond)
+	if stopped.Load() {
+		t.Fatal("Stop returned while an operation was running")
+	}
+	g.release()
+	next := <-done
+	slot, n, ok := r.drv.Take()
+	if !ok || slot/2 != 3 {
+		t.Fatalf("after Stop the ring holds (%d, %v), want the reply of slot 3", slot/2, ok)
+	}
+	expect(t, r.reply(3, n), tGetattr)
+	// Nothing is looked at while stopped, and everything afterwards; the session goes on.
+	r.busy--
+	r.send(4, getattrMsg(4))
+	r.none(50 * time.Millisecond)
+	r.resume(next)
+	slotAfter, n := r.wait()
+	if slotAfter != 4 {
+		t.Fatalf("slot %d came back, want 4", slotAfter)
+	}
+	expect(t, r.reply(4, n), tGetattr)
+}
+
+// A lock that waits uses no thread, is answered BLOCKED by a stop, and not lost.
+func TestStopAnswersWaitingLocks(t *testing.T) {
+	r := newRig(t, &fake{lock: func(c *ninep.Call) (ninep.LockStatus, error) {
+		c.Defer(func() { c.FinishLock(ninep.LockBlocked, nil) })
+		return 0, nil
+	}})
+	r.attach()
+	r.open(rootFid, 0)
+	r.send(5, lockMsg(5))
+	r.none(20 * time.Millisecond)
+	next := r.stop()
+	head, n, ok := r.drv.Take()
+	if !ok || head/2 != 5 {
+		t.Fatal("the waiting lock was not answered by the stop")
+	}
+	if st := expect(t, r.reply(5, n), tLock)[0]; st != byte(ninep.LockBlocked) {
+		t.Errorf("lock status %d, want BLOCKED", st)
+	}
+	r.busy--
+	r.resume(next)
+	expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+}
+
+// A flushed request is given back before the Rflush, with its reply if it was running.
+func TestFlushComesAfterRunningRequest(t *testing.T) {
+	g := newGate()
+	r := newRig(t, &fake{getattr: func(*ninep.Call) error { g.pass(); return nil }})
+	defer g.release()
+	r.attach()
+	r.send(1, getattrMsg(7))
+	<-g.entered
+	r.send(2, flushMsg(8, 7))
+	r.none(20 * time.Millisecond)
+	g.release()
+	slot, n := r.wait()
+	if slot != 1 {
+		t.Fatalf("slot %d came back first, want the flushed request", slot)
+	}
+	expect(t, r.reply(slot, n), tGetattr)
+	slot, n = r.wait()
+	if slot != 2 {
+		t.Fatalf("slot %d came back second, want the flush", slot)
+	}
+	expect(t, r.reply(slot, n), tFlush)
+}
+
+// A flushed lock that waits is given back without a reply: it had no effect.
+func TestFlushCancelsWaitingLock(t *testing.T) {
+	r := newRig(t, &fake{lock: func(c *ninep.Call) (ninep.LockStatus, error) {
+		c.Defer(func() { c.FinishLock(ninep.LockBlocked, nil) })
+		return 0, nil
+	}})
+	r.attach()
+	r.open(rootFid, 0)
+	r.send(1, lockMsg(7))
+	r.none(20 * time.Millisecond)
+	r.send(2, flushMsg(8, 7))
+	if slot, n := r.wait(); slot != 1 || n != 0 {
+		t.Fatalf("slot %d came back first with %d bytes, want the lock with none", slot, n)
+	}
+	slot, n := r.wait()
+	if slot != 2 {
+		t.Fatalf("slot %d came back, want the flush", slot)
+	}
+	expect(t, r.reply(slot, n), tFlush)
+}
+
+func TestMalformedMessages(t *testing.T) {
+	r := newRig(t, &fake{})
+	r.attach()
+	for name, b := range map[string][]byte{
+		"size beyond the buffer": {0xff, 0xff, 0xff, 0x7f, tGetattr, 1, 0},
+		"size below the header":  {3, 0, 0, 0, tGetattr, 1, 0},
+		"empty body":             msg(tGetattr, 1).bytes(),
+		"string beyond the end":  msg(tWalk, 1).u32(rootFid).u32(5).u16(1).u16(0xffff).bytes(),
+		"unknown type":           msg(250, 1).bytes(),
+		"reply type":             msg(tGetattr+1, 1).bytes(),
+	} {
+		got := r.roundTrip(b)
+		if len(got) != 11 || got[4] != tRlerror {
+			t.Errorf("%s: reply % x, want an Rlerror", name, got)
+		}
+	}
+	expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+}
+
+// A panic in the backend costs the request.
+func TestPanicIsEIO(t *testing.T) {
+	r := newRig(t, &fake{getattr: func(*ninep.Call) error { panic("a bug") }})
+	r.attach()
+	got := r.roundTrip(getattrMsg(1))
+	if got[4] != tRlerror || binary.LittleEndian.Uint32(got[7:]) != uint32(unix.EIO) {
+		t.Errorf("reply % x, want Rlerror EIO", got)
+	}
+	expect(t, r.roundTrip(msg(tClunk, 1).u32(rootFid).bytes()), tClunk)
+}
+
+// The front end can cut off the memory that it shares. The queue is given up, the process
+// goes on, and so does the device on new memory.
+func TestTruncatedMemoryBreaksTheQueue(t *testing.T) {
+	for name, size := range map[string]int64{"buffers gone": 64 << 10, "ring gone": 0} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, &fake{})
+			r.attach()
+			errFd := check1(t, func() (int, error) { return unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC) })
+			defer func() { _ = unix.Close(errFd) }()
+			r.queue.SetErr(errFd)
+			if size > 0 {
+				r.drv.AddHead(0)
+			}
+			check(t, unix.Ftruncate(r.memfd, size))
+			one := [8]byte{1}
+			_, _ = unix.Write(r.kick, one[:])
+			p := [1]unix.PollFd{{Fd: int32(errFd), Events: unix.POLLIN}}
+			if n, _ := unix.Poll(p[:], int(timeout.Milliseconds())); n != 1 {
+				t.Fatal("the error eventfd was not signalled")
+			}
+			if !r.queue.Broken() {
+				t.Error("the queue is not broken")
+			}
+			r.stop()
+			if n := r.dev.Stats().BrokenQueues.Load(); n != 1 {
+				t.Errorf("%d broken queues counted, want 1", n)
+			}
+			check(t, unix.Ftruncate(r.memfd, memSize))
+			r.start()
+			expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+		})
+	}
+}
+
+// An idle device does not wake up: neither for the ring nor to look after its workers.
+func TestIdleDoesNotWake(t *testing.T) {
+	r := newRig(t, &fake{})
+	r.attach()
+	for range 100 {
+		expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+	}
+	time.Sleep(50 * time.Millisecond) // the monitor goes to sleep
+	kicks, switches := r.dev.Stats().Kicks.Load(), voluntarySwitches(t)
+	time.Sleep(500 * time.Millisecond)
+	if n := r.dev.Stats().Kicks.Load() - kicks; n != 0 {
+		t.Errorf("the queue woke up %d times while idle", n)
+	}
+	// The runtime's own threads and this goroutine's timer may wake now and then.
+	if n := voluntarySwitches(t) - switches; n > 100 {
+		t.Errorf("the process woke up %d times in half a second of idleness", n)
+	}
+}
+
+// voluntarySwitches sums up the voluntary context switches of the process's threads.
+func voluntarySwitches(t *testing.T) (sum int) {
+	t.Helper()
+	dir := check1(t, func() ([]os.DirEntry, error) { return os.ReadDir("/proc/self/task") })
+	for _, e := range dir {
+		b, err := os.ReadFile("/proc/self/task/" + e.Name() + "/status")
+		if err != nil {
+			continue // ended meanwhile
+		}
+		for line := range strings.Lines(string(b)) {
+			if v, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
+				n, _ := strconv.Atoi(strings.TrimSpace(v))
+				sum += n
+			}
+		}
+	}
+	return sum
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package virtio9p is the virtio-9p device: it carries 9P messages between a virtqueue and
+// a ninep.Session.
+//
+// # Threads
+//
+// A queue is served by workers, goroutines locked to OS threads (credentials are a
+// thread's). A worker takes the next chain, executes it on its own thread, and publishes
+// the reply. Who finds the ring empty waits for the kick, if nobody does; otherwise it
+// parks. So one request at a time costs one wake-up and no hand-over between threads, and
+// the same thread goes on serving.
+//
+// A parked worker is woken, or one more started, only
+//
+//   - when chains are left after one was taken, and fewer workers run than may,
+//   - before an operation that is known to block (ninep.Transport.WillBlock),
+//   - when the monitor, which runs only while there is work, finds a worker in one
+//     operation for longer than monitorPeriod: it then counts as blocked.
+//
+// So many requests run in parallel, and a slow one holds up nobody.
+//
+// # Stop
+//
+// Stop returns when every chain that was taken has been given back and every thread has
+// left guest memory. Requests that wait for a lock are answered at once.
+//
+// # Lock order
+//
+//	service.mu (who leads, waits, runs; taking chains)
+//	  Session.mu (Begin only)
+//	  virtqueue.Queue.mu
+//
+// Neither is held while an operation runs.
+package virtio9p

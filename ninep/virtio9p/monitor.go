@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtio9p
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// monitorPeriod is how long an operation may take before other requests, if there
+	// are any, get another thread: longer than a cached operation takes, shorter than a
+	// person or a disk notices.
+	monitorPeriod = 250 * time.Microsecond
+	// stuckAfter is how long it may take when no other request waits.
+	stuckAfter = 2 * time.Millisecond
+	// quietPeriods is the number of periods without an operation after which the monitor
+	// goes to sleep.
+	quietPeriods = 2
+)
+
+// monitor looks for operations that block without having said so. It has a thread of its
+// own, because Go's timers are too coarse, and sleeps for good while there is no work.
+type monitor struct {
+	awake    atomic.Bool
+	stopping atomic.Bool
+	parked   parking
+	done     chan struct{}
+}
+
+func (m *monitor) start(s *service) {
+	m.done = make(chan struct{})
+	go m.run(s)
+}
+
+func (m *monitor) stop() {
+	m.stopping.Store(true)
+	m.parked.wake()
+	<-m.done
+}
+
+// poke wakes the monitor if it sleeps: an operation begins.
+func (m *monitor) poke() {
+	if !m.awake.Load() && m.awake.CompareAndSwap(false, true) {
+		m.parked.wake()
+	}
+}
+
+func (m *monitor) run(s *service) {
+	defer close(m.done)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for {
+		m.parked.sleep()
+		for awake := true; awake; {
+			m.watch(s)
+			if m.stopping.Load() {
+				return
+			}
+			began := s.started.Load()
+			m.awake.Store(false)
+			// An operation that began before the store poked nobody.
+			awake = s.started.Load() != began && m.awake.CompareAndSwap(false, true)
+		}
+	}
+}
+
+// watch returns when there was no work for some time, or at stop.
+func (m *monitor) watch(s *service) {
+	period := unix.NsecToTimespec(int64(monitorPeriod))
+	began := s.started.Load()
+	for quiet := 0; quiet < quietPeriods; quiet++ {
+		_ = unix.Nanosleep(&period, nil) // cut short by a signal: looks early
+		if m.stopping.Load() {
+			return
+		}
+		busy := s.findStuck()
+		if now := s.started.Load(); busy || now != began {
+			began, quiet = now, -1
+		}
+	}
+}
+
+// findStuck hands the ring over from workers that have been in one operation for too long,
+// and reports whether others execute.
+func (s *service) findStuck() (busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running == 0 {
+		return false
+	}
+	limit := stuckAfter
+	if s.unattended() {
+		limit = monitorPeriod
+	}
+	now := nanotime()
+	for _, w := range s.workers {
+		since := w.since.Load()
+		if !w.running || since == 0 {
+			continue
+		}
+		if now-since < int64(limit) {
+			busy = true
+			continue
+		}
+		s.d.stats.Stuck.Add(1)
+		s.flush()
+		s.blocked(w)
+	}
+	return busy
+}
+
+// unattended reports whether chains wait, or replies of which the driver has not been told.
+// Preconditions: s.mu is held.
+func (s *service) unattended() bool { return s.unsent.Load() > 0 || s.pending() }

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtio9p
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"vhost-user-9p/ninep"
+	"vhost-user-9p/virtqueue"
+)
+
+// notifyBatch is the number of replies after which the driver is told, if there is always
+// a next request to go on with.
+const notifyBatch = 4
+
+// service is one queue being served, from Start to Stop.
+type service struct {
+	d       *Device
+	q       *virtqueue.Queue
+	session *ninep.Session
+	log     *slog.Logger
+
+	maxRunning, maxThreads int
+
+	// mu orders everything about who does what. Chains are taken under it, so that the
+	// session hears of requests in the order of the ring.
+	mu       sync.Mutex
+	stopping bool
+	broken   bool
+	waiting  *worker   // waits for the kick
+	idle     []*worker // parked, the last one first
+	workers  []*worker
+	running  int        // workers that execute, those known to block not counted
+	inFlight int        // requests taken and not yet given back
+	free     []*request // for use
+	drained  sync.Cond  // workers or inFlight went down
+	seen     counters   // what the queue's counters stood at when last collected
+
+	unsent  atomic.Int32  // replies since the driver was last told
+	started atomic.Uint64 // operations begun, for the monitor
+	monitor monitor
+}
+
+func newService(d *Device, q *virtqueue.Queue) *service {
+	s := &service{
+		d:          d,
+		q:          q,
+		session:    d.cfg.Session,
+		log:        d.log,
+		maxRunning: d.cfg.Running,
+		maxThreads: min(d.cfg.MaxThreads, q.Size()),
+	}
+	s.drained.L = &s.mu
+	q.OnTrouble(
+		func(head uint16, err error) {
+			s.log.Warn("malformed descriptor chain given back", "head", head, "error", err)
+		},
+		func(err error) {
+			d.stats.BrokenQueues.Add(1)
+			s.log.Error("queue is broken until the guest resets the device", "error", err)
+		})
+	return s
+}
+
+func (s *service) start() {
+	s.monitor.start(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spawn()
+}
+
+// stop returns when everything that was taken has been given back, and no thread of ours
+// is left on the queue.
+func (s *service) stop() {
+	s.mu.Lock()
+	s.stopping = true
+	for _, w := range s.idle {
+		w.parked.wake()
+	}
+	s.idle = nil
+	s.mu.Unlock()
+	s.q.Kick()
+
+	s.session.Drain()
+
+	s.mu.Lock()
+	for len(s.workers) > 0 || s.inFlight > 0 {
+		s.drained.Wait()
+	}
+	s.mu.Unlock()
+	s.monitor.stop()
+	s.collect()
+}
+
+// spawn starts one more worker. Preconditions: s.mu is held.
+func (s *service) spawn() {
+	w := &worker{s: s}
+	s.workers = append(s.workers, w)
+	s.d.stats.Threads.Add(1)
+	go w.run()
+}
+
+// leave removes a worker that ends.
+func (s *service) leave(w *worker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.workers {
+		if s.workers[i] == w {
+			s.workers[i] = s.workers[len(s.workers)-1]
+			s.workers = s.workers[:len(s.workers)-1]
+			break
+		}
+	}
+	s.d.stats.Threads.Add(-1)
+	s.drained.Broadcast()
+}
+
+// pop takes the next chain off the ring and makes its tag known. It returns nil if there
+// is none. Preconditions: s.mu is held.
+func (s *service) pop() (r *request) {
+	if s.broken {
+		return nil
+	}
+	r = s.acquire()
+	defer func() {
+		if v := recover(); v != nil {
+			s.giveUp(faultError(v))
+			s.release(r)
+			r = nil
+		}
+	}()
+	ok, err := s.q.Pop(&r.chain)
+	if err != nil {
+		s.broken = true
+	}
+	if !ok {
+		s.free = append(s.free, r)
+		return nil
+	}
+	s.inFlight++
+	c := r.call
+	c.In, c.InLen = r.chain.Readable, r.chain.ReadLen
+	c.Out, c.OutLen = r.chain.Writable, r.chain.WriteLen
+	s.session.Begin(c)
+	s.started.Add(1)
+	return r
+}
+
+// acquire returns memory for one request. Preconditions: s.mu is held.
+func (s *service) acquire() *request {
+	if n := len(s.free); n > 0 {
+		r := s.free[n-1]
+		s.free = s.free[:n-1]
+		return r
+	}
+	r := &request{call: s.session.NewCall()}
+	r.call.Transport = s
+	r.call.Cookie = r
+	return r
+}
+
+// release takes back the memory of a request that has been answered; nil is nothing.
+// Preconditions: s.mu is held.
+func (s *service) release(r *request) {
+	if r == nil {
+		return
+	}
+	s.free = append(s.free, r)
+	if s.inFlight--; s.stopping {
+		s.drained.Broadcast()
+	}
+}
+
+// helpMore wakes or starts another worker when chains are left and it may run.
+// Preconditions: s.mu is held.
+func (s *service) helpMore() {
+	s.monitor.poke()
+	if s.running < s.maxRunning && s.pending() {
+		s.help()
+	}
+}
+
+// help sees to it that another thread looks at the ring. Preconditions: s.mu is held.
+func (s *service) help() {
+	switch n := len(s.idle); {
+	case s.stopping || s.broken:
+	case s.waiting != nil:
+		// It asked to be kicked for the first chain that came after it had looked.
+	case n > 0:
+		w := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		w.parked.wake()
+	case len(s.workers) < s.maxThreads:
+		s.spawn()
+	}
+}
+
+// pending reports whether chains are left. Preconditions: s.mu is held.
+func (s *service) pending() (more bool) {
+	if s.broken {
+		return false
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.giveUp(faultError(v))
+		}
+	}()
+	return s.q.Pending()
+}
+
+// enableKick asks for kicks and reports whether a chain came before that took effect.
+// Preconditions: s.mu is held, nobody waits.
+func (s *service) enableKick() (pending bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.giveUp(faultError(v))
+		}
+	}()
+	return s.q.EnableKick()
+}
+
+// wait waits for the kick. Preconditions: s.mu is held, nobody else waits.
+func (s *service) wait(w *worker) {
+	s.waiting = w
+	s.mu.Unlock()
+	s.q.Wait(-1)
+	s.mu.Lock()
+	s.waiting = nil
+	if s.broken {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.giveUp(faultError(v))
+		}
+	}()
+	s.q.DisableKick()
+}
+
+// park puts a worker to sleep until there is something for it. Preconditions: s.mu is held.
+func (s *service) park(w *worker) {
+	s.idle = append(s.idle, w)
+	s.mu.Unlock()
+	w.parked.sleep()
+	s.mu.Lock()
+}
+
+// flush tells the driver of the replies that it has not been told of.
+func (s *service) flush() {
+	if s.unsent.Swap(0) == 0 {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.q.Break(faultError(v))
+		}
+	}()
+	s.q.Notify()
+}
+
+// publish gives a chain back with a reply of n bytes.
+func (s *service) publish(r *request, n int) {
+	if s.q.Broken() {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.q.Break(faultError(v))
+		}
+	}()
+	s.q.Push(&r.chain, n)
+	if s.unsent.Add(1) >= notifyBatch {
+		s.unsent.Store(0)
+		s.q.Notify()
+	}
+}
+
+// giveUp breaks the queue. Preconditions: s.mu is held.
+func (s *service) giveUp(err error) {
+	s.broken = true
+	s.q.Break(err)
+}
+
+func (s *service) breakQueue(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.giveUp(err)
+}
+
+// WillBlock implements ninep.Transport: others take over the ring.
+func (s *service) WillBlock(c *ninep.Call) {
+	w := c.Cookie.(*request).worker
+	s.flush()
+	s.d.stats.Blocked.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blocked(w)
+}
+
+// blocked counts a worker as not running, and sees to it that the ring is looked at.
+// Preconditions: s.mu is held.
+func (s *service) blocked(w *worker) {
+	if w.running {
+		w.setRunning(false)
+		s.help()
+	}
+}
+
+// Complete implements ninep.Transport: the reply of a deferred request is ready.
+func (s *service) Complete(c *ninep.Call, n int) {
+	r := c.Cookie.(*request)
+	if n == ninep.Fault {
+		s.breakQueue(errGuestMemory)
+	} else {
+		s.publish(r, n)
+		s.flush()
+	}
+	s.session.End(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release(r)
+}
+
+// counters are the queue's, as numbers.
+type counters struct{ chains, bad, kicks, interrupts uint64 }
+
+// collect adds what the queue counted since the last time to the device's counters.
+func (s *service) collect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	qs, ds := s.q.Stats(), &s.d.stats
+	now := counters{qs.Chains.Load(), qs.BadChains.Load(), qs.Kicks.Load(), qs.Interrupts.Load()}
+	ds.Chains.Add(now.chains - s.seen.chains)
+	ds.BadChains.Add(now.bad - s.seen.bad)
+	ds.Kicks.Add(now.kicks - s.seen.kicks)
+	ds.Interrupts.Add(now.interrupts - s.seen.interrupts)
+	ds.InFlight.Store(int64(s.inFlight))
+	s.seen = now
+}

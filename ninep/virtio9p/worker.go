@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package virtio9p
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"vhost-user-9p/ninep"
+	"vhost-user-9p/virtqueue"
+)
+
+// keepIdle is the number of parked workers that are kept for the next burst.
+const keepIdle = 16
+
+// errGuestMemory is why a queue breaks whose memory the front end has cut off.
+var errGuestMemory = errors.New("guest memory is gone")
+
+// request is one chain in flight.
+type request struct {
+	call   *ninep.Call
+	chain  virtqueue.Chain
+	worker *worker // that executes it
+}
+
+// worker is one thread that serves the queue.
+type worker struct {
+	s      *service
+	thread ninep.Thread
+	parked parking
+
+	// Under service.mu.
+	running bool // counted in service.running
+
+	// since is when the present operation began, in nanoseconds of the monotonic clock, 0
+	// between operations. The monitor reads it.
+	since atomic.Int64
+}
+
+// run is the worker's life. It ends, and its thread with it, when the queue stops: a
+// thread may have taken on a guest user's credentials, and is never given back.
+func (w *worker) run() {
+	runtime.LockOSThread()
+	debug.SetPanicOnFault(true)
+	s := w.s
+	var r *request
+	for {
+		r = w.next(r)
+		if r == nil {
+			s.leave(w)
+			return
+		}
+		if !w.execute(r) {
+			r = nil // it belongs to whoever answers it
+		}
+	}
+}
+
+// next gives the memory of the last request back, if any, and returns the next one to
+// execute, or nil when the worker is to end: the queue stops, or enough others
+// are idle.
+func (w *worker) next(last *request) *request {
+	s := w.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.setRunning(false)
+	s.release(last)
+	for !s.stopping {
+		r := s.pop()
+		if r != nil {
+			w.setRunning(true)
+			s.helpMore()
+			return r
+		}
+		s.flush()
+		switch {
+		case s.waiting != nil && len(s.idle) >= keepIdle:
+			return nil
+		case s.waiting != nil:
+			s.park(w)
+		case !s.broken && s.enableKick():
+			// One came just now.
+		default:
+			s.wait(w)
+		}
+	}
+	s.flush()
+	return nil
+}
+
+func (w *worker) setRunning(v bool) {
+	if w.running == v {
+		return
+	}
+	w.running = v
+	if v {
+		w.s.running++
+	} else {
+		w.s.running--
+	}
+}
+
+// execute runs one request and publishes its reply. It returns false if the reply comes
+// later, from elsewhere, with the request.
+func (w *worker) execute(r *request) (done bool) {
+	s := w.s
+	r.call.Thread, r.worker = &w.thread, w
+	w.since.Store(nanotime())
+	n := s.session.Serve(r.call)
+	w.since.Store(0)
+	switch n {
+	case ninep.Deferred:
+		return false
+	case ninep.Fault:
+		s.breakQueue(errGuestMemory)
+		s.session.End(r.call)
+	default:
+		s.publish(r, n)
+		s.session.End(r.call)
+	}
+	return true
+}
+
+// start of the monotonic clock that worker.since counts from.
+var start = time.Now()
+
+// nanotime never returns 0.
+func nanotime() int64 { return int64(time.Since(start)) | 1 }
+
+// faultError turns what recover returned into an error if it is a fault in memory that the
+// front end shares, and panics again if it is anything else.
+func faultError(v any) error {
+	var fault interface{ Addr() uintptr }
+	if err, ok := v.(error); ok && errors.As(err, &fault) {
+		return fmt.Errorf("fault in shared memory at %#x", fault.Addr())
+	}
+	panic(v)
+}

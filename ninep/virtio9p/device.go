@@ -133,8 +133,8 @@ func (d *Device) Start(_ int, q *virtqueue.Queue) {
 	d.mu.Lock()
 	d.service = s
 	d.mu.Unlock()
-	s.start()
 	d.log.Info("queue started", "ring_size", q.Size(), "next_avail", q.NextAvail())
+	s.start()
 }
 
 // Stop implements vhostuser.Device.

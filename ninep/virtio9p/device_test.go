@@ -68,20 +68,21 @@ func TestConfigIsChecked(t *testing.T) {
 
 // One request at a time is served by one thread, without any other being started.
 func TestOneAtATimeIsOneThread(t *testing.T) {
-	r := newRig(t, &fake{})
-	r.attach()
 	threads := map[int]bool{}
-	r2 := &fake{getattr: func(*ninep.Call) error { threads[unix.Gettid()] = true; return nil }}
-	r = newRig(t, r2)
+	r := newRig(t, &fake{getattr: func(*ninep.Call) error { threads[unix.Gettid()] = true; return nil }})
 	r.attach()
 	for range 2000 {
 		expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
 	}
-	if len(threads) != 1 {
-		t.Errorf("%d threads served requests that came one at a time, want 1", len(threads))
+	// A machine that does not let the thread run for milliseconds looks like an operation
+	// that blocks, and then another thread is right.
+	stats := r.dev.Stats()
+	want := 1 + int64(stats.Stuck.Load())
+	if n := int64(len(threads)); n > want {
+		t.Errorf("%d threads served requests that came one at a time, want %d", n, want)
 	}
-	if n := r.dev.Stats().Threads.Load(); n != 1 {
-		t.Errorf("%d worker threads, want 1", n)
+	if n := stats.Threads.Load(); n > want {
+		t.Errorf("%d worker threads, want %d", n, want)
 	}
 }
 

@@ -4,6 +4,7 @@ package virtio9p_test
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func newRig(tb testing.TB, backend ninep.Backend) *rig {
 	tb.Helper()
 	return newRigConfig(tb, virtio9p.Config{
 		Tag:     "share",
-		Session: ninep.NewSession(ninep.Config{Backend: backend}),
+		Session: ninep.NewSession(ninep.Config{Backend: backend, Logger: slog.New(slog.DiscardHandler)}),
 	})
 }
 

@@ -180,7 +180,7 @@ type File interface {
 	StatFS(c *Call, st *StatFS) error
 
 	// Open opens f with Linux open(2) flags as 9P2000.L numbers them (x86's).
-	// It is called at most once, and not after Create. Special files: ENXIO.
+	// It is not called again once it or Create has succeeded. Special files: ENXIO.
 	// Exclusive.
 	Open(c *Call, flags uint32) (QID, error)
 	// Create makes and opens a regular file in the directory f; f then means the
@@ -188,7 +188,9 @@ type File interface {
 	Create(c *Call, name Name, flags, mode, gid uint32) (QID, error)
 
 	// Read reads at off into dst and returns the number of bytes, 0 at the end
-	// of the file. A short count is not an error. Shared; f is open.
+	// of the file. A short count is not an error. dst has no empty entries, and at
+	// most IOV_MAX (1024). EFAULT means that the peer's memory is gone, which ends
+	// the queue; so for Write. Shared; f is open.
 	Read(c *Call, dst []unix.Iovec, off uint64) (int, error)
 	// Write writes src at off (at the end, when opened with O_APPEND). Shared;
 	// f is open.

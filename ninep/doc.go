@@ -15,16 +15,25 @@
 //	publish(c, n)      // unless n is Deferred; n 0 means: give back, no reply
 //	sess.End(c)        // completes the Tflushes that waited for c
 //
+// A request whose Serve returned Deferred ends by Transport.Complete, which
+// publishes and calls End; that can happen before Serve has returned. After a
+// Fault nothing can be published, and End is called all the same.
+//
 // The bytes of a message that are not payload are copied out of the peer's
 // memory once, and only the copy is looked at. The payload of Tread and Twrite
 // is never copied: the Backend gets the iovecs.
 //
 // # Lock order
 //
-//	Session.mu (calls in flight, flush waiters)
-//	  fid shard
-//	fid.mu (class of the operation: shared or exclusive)
-//	  whatever the Backend locks
+//	Session.resetMu
+//	  fid.mu, by ascending number (class of the operation: shared or exclusive)
+//	    whatever the Backend locks
+//	      Session.mu (calls in flight, flush waiters)
+//	      fid shard
+//
+// Nothing is called while one of the last two is held. Neither they nor resetMu
+// are held while the peer's memory is touched; a fid.mu is, and is released by
+// defer.
 //
 // # Sources
 //

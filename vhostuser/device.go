@@ -16,21 +16,26 @@ type Device interface {
 	// read as zero.
 	ReadConfig(p []byte, offset uint32)
 
-	// Realize begins a session (SET_OWNER): whatever an earlier one left is dropped.
+	// Realize begins a session (SET_OWNER, or a ring that is to run without one). Each
+	// Realize is followed by one Unrealize before the next.
 	Realize()
-	// Unrealize ends it; reason says why, for the log ("disconnected",
-	// "back-end channel closed", "shutdown"). No queue runs any more.
+	// Unrealize ends it: what belongs to it is dropped. reason says why, for the log
+	// ("disconnected", "new owner", "back-end channel closed", "shutdown"). No queue runs
+	// any more.
 	Unrealize(reason string)
 	// Reset drops the guest's state (fids, locks) and keeps the session: RESET_DEVICE,
 	// SET_STATUS 0. No queue runs.
 	Reset()
 
-	// Start begins service of a queue. The queue is the device's until Stop returns.
+	// Start begins service of a queue. The queue is the device's until Stop returns. There
+	// may be chains on it already, and no kick for them. The same ring is stopped and started
+	// anew, with another Queue, when memory is taken away.
 	Start(index int, q *virtqueue.Queue)
 	// Stop ends service: it returns when every chain that was popped has been
 	// published, after which the device touches neither queue nor guest memory.
 	Stop(index int)
-	// Suspended is called after Stop when the front end has asked for the ring's
-	// position (GET_VRING_BASE): state that outlives the session should be durable now.
+	// Suspended is called when the front end has asked for the ring's position
+	// (GET_VRING_BASE), before it gets the answer. The queue does not run, and may have been
+	// stopped long before. State that outlives the session should be durable now.
 	Suspended(index int)
 }

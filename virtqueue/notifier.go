@@ -2,19 +2,14 @@
 
 package virtqueue
 
-import (
-	"errors"
-	"sync/atomic"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // notifyMode is how a notification can be written without blocking: the fds are the front
 // end's, whose flags are not ours to change.
 type notifyMode uint8
 
 const (
-	notifyWrite  notifyMode = iota // O_NONBLOCK: a plain write
+	notifyWrite  notifyMode = iota // eventfd or pipe with O_NONBLOCK: a plain write
 	notifySocket                   // send with MSG_DONTWAIT
 	notifyPoll                     // ask poll first
 )
@@ -35,13 +30,29 @@ func newNotifier(fd int) notifier {
 	if fd < 0 {
 		return n
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+	switch fdType(fd) {
+	case unix.S_IFSOCK:
 		n.mode = notifySocket
-	} else if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK != 0 {
-		n.mode = notifyWrite
+	case typeAnonymous, unix.S_IFIFO:
+		// Only for these does O_NONBLOCK mean what it says: a write to a file can block
+		// all the same, and then hold up more than this thread (rawWrite).
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK != 0 {
+			n.mode = notifyWrite
+		}
 	}
 	return n
+}
+
+// typeAnonymous is the file type of an eventfd: it has none.
+const typeAnonymous = 0
+
+// fdType returns the type bits of a file's mode, ^0 if there is no such file.
+func fdType(fd int) uint32 {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return ^uint32(0)
+	}
+	return st.Mode & unix.S_IFMT
 }
 
 // signal never blocks and has no error worth telling: an event that is already pending is
@@ -57,93 +68,6 @@ func (n *notifier) signal() {
 		p := [1]unix.PollFd{{Fd: int32(n.fd), Events: unix.POLLOUT}}
 		if ready, err := unix.Poll(p[:], 0); err == nil && ready == 1 && p[0].Revents&unix.POLLOUT != 0 {
 			_, _ = unix.Write(n.fd, one[:])
-		}
-	}
-}
-
-// drainEvery is the number of kicks after which the kick fd is emptied. Its readiness is
-// seen by edges, so that it need not be read at each kick; but what stands for an eventfd
-// (a pipe, a socket) fills up.
-const drainEvery = 256
-
-// waiter waits for kicks. One thread at a time waits.
-type waiter struct {
-	epoll int
-	wake  int          // eventfd of our own, for interrupt
-	kick  atomic.Int32 // -1: none, the ring is polled
-	seen  int          // kicks since the last drain
-}
-
-func newWaiter() (*waiter, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		_ = unix.Close(epoll)
-		return nil, err
-	}
-	w := &waiter{epoll: epoll, wake: wake}
-	w.kick.Store(-1)
-	if err := w.add(wake); err != nil {
-		w.close()
-		return nil, err
-	}
-	return w, nil
-}
-
-func (w *waiter) add(fd int) error {
-	return unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | epollET, Fd: int32(fd)})
-}
-
-// epollET is unix.EPOLLET as an unsigned bit.
-const epollET = 1 << 31
-
-func (w *waiter) close() {
-	_ = unix.Close(w.wake)
-	_ = unix.Close(w.epoll)
-}
-
-// setKick replaces the fd that kicks come from. A kick that is pending on the new one is
-// seen.
-func (w *waiter) setKick(fd int) error {
-	if old := w.kick.Swap(-1); old >= 0 {
-		// Fails only when the caller has closed the old fd already, which removed it.
-		_ = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, int(old), nil)
-	}
-	if fd < 0 {
-		return nil
-	}
-	if err := w.add(fd); err != nil {
-		return err
-	}
-	w.kick.Store(int32(fd))
-	return nil
-}
-
-// interrupt ends the present wait, or the next one at once.
-func (w *waiter) interrupt() {
-	n := notifier{fd: w.wake, mode: notifyWrite}
-	n.signal()
-}
-
-// wait waits for a kick, an interrupt, or timeout milliseconds (-1: for ever).
-func (w *waiter) wait(timeout int) {
-	var events [2]unix.EpollEvent
-	n, err := unix.EpollWait(w.epoll, events[:], timeout)
-	if errors.Is(err, unix.EINTR) || n < 0 {
-		return // the caller looks at the ring and comes back
-	}
-	for _, e := range events[:n] {
-		if e.Fd == int32(w.wake) {
-			continue // never read: each write is an edge
-		}
-		if w.seen++; w.seen >= drainEvery {
-			w.seen = 0
-			// Readiness was reported and nobody else reads, so that this cannot block.
-			var sink [4096]byte
-			_, _ = unix.Read(int(e.Fd), sink[:])
 		}
 	}
 }

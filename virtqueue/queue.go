@@ -98,7 +98,7 @@ type Queue struct {
 type Stats struct {
 	Chains     atomic.Uint64 // taken by Pop, bad ones not included
 	BadChains  atomic.Uint64 // given back with length 0 because they were malformed
-	Kicks      atomic.Uint64 // returns of Wait
+	Kicks      atomic.Uint64 // returns of Wait because of the kick fd
 	Interrupts atomic.Uint64 // notifications of the driver
 }
 
@@ -156,7 +156,8 @@ func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// Close releases the queue's memory. The device has stopped using it.
+// Close releases the queue's memory. The device has stopped using it. Further calls do
+// nothing.
 func (q *Queue) Close() error {
 	q.waiter.close()
 	q.SetLog(nil)

@@ -130,8 +130,10 @@ func (q *Queue) Notify() {
 	} else if q.avail.load16(availFlags)&availNoInterrupt != 0 {
 		return
 	}
-	q.stats.Interrupts.Add(1)
-	q.call.signal()
+	if q.call.fd >= 0 {
+		q.stats.Interrupts.Add(1)
+		q.call.signal()
+	}
 }
 
 // EnableKick asks the driver to kick for the next chain, and reports whether one came
@@ -188,6 +190,7 @@ func (q *Queue) Wait(timeout int) {
 	if q.waiter.kick.Load() < 0 && timeout != 0 {
 		timeout = 1
 	}
-	q.waiter.wait(timeout)
-	q.stats.Kicks.Add(1)
+	if q.waiter.wait(timeout) {
+		q.stats.Kicks.Add(1)
+	}
 }

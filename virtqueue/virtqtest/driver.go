@@ -73,6 +73,14 @@ func New(mem []byte, base uint64, l Layout, eventIdx bool) *Driver {
 	return d
 }
 
+// StartAt makes index the one at which both sides of the empty ring stand, as after so many
+// chains.
+func (d *Driver) StartAt(index uint16) {
+	d.availIdx, d.kicked, d.lastUsed = index, index, index
+	d.SetAvailIdx(index)
+	store16(d.Bytes(d.Used, 4), 2, index)
+}
+
 // Bytes returns n bytes of guest memory at addr.
 func (d *Driver) Bytes(addr uint64, n int) []byte {
 	off := addr - d.base

@@ -57,7 +57,7 @@ type Driver struct {
 	free     []uint16 // descriptors not in use
 	chains   map[uint16][]uint16
 	availIdx uint16
-	kicked   uint16 // availIdx at the last kick
+	asked    uint16 // availIdx when NeedKick was last called
 	lastUsed uint16
 }
 
@@ -76,7 +76,7 @@ func New(mem []byte, base uint64, l Layout, eventIdx bool) *Driver {
 // StartAt makes index the one at which both sides of the empty ring stand, as after so many
 // chains.
 func (d *Driver) StartAt(index uint16) {
-	d.availIdx, d.kicked, d.lastUsed = index, index, index
+	d.availIdx, d.asked, d.lastUsed = index, index, index
 	d.SetAvailIdx(index)
 	store16(d.Bytes(d.Used, 4), 2, index)
 }
@@ -143,6 +143,9 @@ func (d *Driver) AddIndirect(table uint64, out, in []Buf) uint16 {
 		}
 		d.SetDesc(table, k, v)
 	}
+	if len(d.free) == 0 {
+		panic("virtqtest: no descriptor free")
+	}
 	id := d.free[len(d.free)-1]
 	d.free = d.free[:len(d.free)-1]
 	d.chains[id] = []uint16{id}
@@ -166,9 +169,11 @@ func (d *Driver) SetAvailIdx(v uint16) { store16(d.Bytes(d.Avail, 4), 2, v) }
 func (d *Driver) AvailIdx() uint16 { return d.availIdx }
 
 // NeedKick reports whether the device wants a kick for what was made available since the
-// last call.
+// last call. Like Linux it asks about each chain once, whatever the answer: a device
+// that wants a kick for an earlier one has to look for itself.
 func (d *Driver) NeedKick() bool {
-	old, now := d.kicked, d.availIdx
+	old, now := d.asked, d.availIdx
+	d.asked = now
 	if d.eventIdx {
 		event := load16(d.Bytes(d.Used+4+8*uint64(d.Size), 2), 0)
 		if now-event-1 >= now-old {
@@ -177,7 +182,6 @@ func (d *Driver) NeedKick() bool {
 	} else if load16(d.Bytes(d.Used, 4), 0)&1 != 0 {
 		return false
 	}
-	d.kicked = now
 	return true
 }
 

@@ -82,7 +82,7 @@ type Queue struct {
 	mu          sync.Mutex
 	usedIdx     uint16
 	signalled   uint16 // usedIdx when the driver was last told
-	everSignal  bool
+	everSignal  bool   // signalled means something
 	noNotify    bool // used.flags as we last wrote it
 	call, errFd notifier
 	logUsed     bool
@@ -129,10 +129,6 @@ func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
 	if !shared(desc).aligned(4) || !shared(avail).aligned(2) || !shared(used).aligned(4) {
 		return nil, errors.New("memory region maps the ring at an unaligned address")
 	}
-	waiter, err := newWaiter()
-	if err != nil {
-		return nil, fmt.Errorf("epoll: %w", err)
-	}
 	q := &Queue{
 		size:        uint16(cfg.Size), // 32768 fits
 		mask:        uint16(cfg.Size - 1),
@@ -143,14 +139,19 @@ func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
 		nextAvail:   cfg.NextAvail,
 		availSeen:   cfg.NextAvail,
 		walker:      walker{indirect: cfg.Features.Has(FeatureIndirectDesc)},
-		waiter:      waiter,
 		call:        notifier{fd: -1},
 		errFd:       notifier{fd: -1},
 		logUsed:     cfg.LogUsed,
 		usedLogAddr: cfg.UsedLogAddr,
 	}
-	q.usedIdx = q.used.load16(usedFlags + 2)
-	q.noNotify = q.used.load16(usedFlags)&usedNoNotify != 0
+	word := q.used.load32(usedFlags)
+	q.usedIdx = uint16(word >> 16)
+	// 2.7.10.2: with the event index the flags are 0, whatever a device before us left.
+	q.noNotify = word&usedNoNotify != 0 && !q.eventIdx
+	// After the first look at shared memory: a fault there leaves nothing behind.
+	if q.waiter, err = newWaiter(); err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
 	mem.Ref()
 	q.memory.Store(mem)
 	return q, nil
@@ -249,12 +250,13 @@ func (q *Queue) SetErr(fd int) {
 // Broken reports whether the queue has been given up.
 func (q *Queue) Broken() bool { return q.broken.Load() }
 
-// Break gives the queue up, for the reason err. The first call counts.
+// Break gives the queue up, for the reason err. The first call counts. Once it has
+// returned no Push and no Notify touches shared memory any more.
 func (q *Queue) Break(err error) {
 	if q.broken.Swap(true) {
 		return
 	}
-	q.mu.Lock()
+	q.mu.Lock() // whoever is in Push leaves
 	q.errFd.signal()
 	q.mu.Unlock()
 	if q.onDead != nil {

@@ -55,20 +55,26 @@ func (q *Queue) pending() bool {
 }
 
 // Pending reports whether Pop would find something. For the leader.
-func (q *Queue) Pending() bool { return q.pending() }
+func (q *Queue) Pending() bool { return !q.broken.Load() && q.pending() }
 
 // Waiting reports whether the driver has made more chains available than were taken. It may
 // be called by any thread, and be out of date at once.
-func (q *Queue) Waiting(taken uint16) bool { return q.avail.load16(availIdx) != taken }
+func (q *Queue) Waiting(taken uint16) bool {
+	return !q.broken.Load() && q.avail.load16(availIdx) != taken
+}
 
 // Taken returns the index up to which chains were taken. For the leader.
 func (q *Queue) Taken() uint16 { return q.nextAvail }
 
 // Push gives a chain back with the number of bytes that were written to it, from the start
-// of Writable. The driver sees it at once, but is told by Notify.
+// of Writable. The driver sees it at once, but is told by Notify. On a broken queue it does
+// nothing.
 func (q *Queue) Push(c *Chain, written int) {
 	q.mu.Lock()
 	defer q.mu.Unlock() // a page of the ring may be gone
+	if q.broken.Load() {
+		return
+	}
 	log := q.log.Load()
 	if log != nil {
 		c.logWritten(log, written)
@@ -77,6 +83,9 @@ func (q *Queue) Push(c *Chain, written int) {
 	q.used.store32(usedRing+8*slot, uint32(c.head))
 	q.used.store32(usedRing+8*slot+4, uint32(written))
 	q.usedIdx++
+	if q.usedIdx == q.signalled {
+		q.everSignal = false // 65536 since: not to be taken for none
+	}
 	q.storeUsedWord()
 	if log != nil {
 		if q.logUsed {
@@ -115,13 +124,16 @@ func (c *Chain) logWritten(log *Log, n int) {
 func (q *Queue) Notify() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.broken.Load() {
+		return
+	}
 	if q.signalled == q.usedIdx && q.everSignal {
 		return
 	}
 	old, first := q.signalled, !q.everSignal
 	q.signalled, q.everSignal = q.usedIdx, true
 	if q.eventIdx {
-		// 2.7.7.1: told when used_event was passed. The store of the index came before this
+		// 2.7.7.2: told when used_event was passed. The store of the index came before this
 		// load (both are sequentially consistent).
 		event := q.avail.load16(availRing + 2*int(q.size))
 		if !first && q.usedIdx-event-1 >= q.usedIdx-old {
@@ -139,6 +151,9 @@ func (q *Queue) Notify() {
 // EnableKick asks the driver to kick for the next chain, and reports whether one came
 // before that took effect: then the caller goes on popping. For the leader.
 func (q *Queue) EnableKick() (pending bool) {
+	if q.broken.Load() {
+		return false
+	}
 	if q.eventIdx {
 		q.setAvailEvent(q.nextAvail)
 	} else {
@@ -151,7 +166,7 @@ func (q *Queue) EnableKick() (pending bool) {
 func (q *Queue) DisableKick() {
 	// With the event index the driver kicks only when it passes avail_event, which stands
 	// still: nothing to write.
-	if !q.eventIdx {
+	if !q.eventIdx && !q.broken.Load() {
 		q.setNoNotify(true)
 	}
 }

@@ -99,6 +99,7 @@ type setup struct {
 	plain    bool   // no indirect descriptors
 	start    uint16 // index at which both sides begin
 	cuts     func(data uint64) []uint64
+	layout   *virtqtest.Layout // if set, where the parts of the ring lie
 }
 
 // ring is both sides of one queue.
@@ -109,6 +110,8 @@ type ring struct {
 	cfg  virtqueue.Config
 	call int
 	data uint64 // first guest address after the ring, page-aligned
+
+	mapped *virtqueue.Memory // the device's
 
 	bad  []badChain
 	dead []error
@@ -132,6 +135,9 @@ func newRing(tb testing.TB, s setup) *ring {
 	}
 	g := newGuest(tb, s.memory)
 	layout, end := virtqtest.LayoutAt(guestBase, s.size)
+	if s.layout != nil {
+		layout = *s.layout
+	}
 	r := &ring{guest: g, data: (end + page - 1) &^ (page - 1)}
 	r.drv = virtqtest.New(g.mem, guestBase, layout, s.features.Has(virtqueue.FeatureEventIdx))
 	r.drv.StartAt(s.start)
@@ -167,7 +173,7 @@ func (r *ring) open(m *virtqueue.Memory) {
 	q.OnTrouble(
 		func(head uint16, err error) { r.bad = append(r.bad, badChain{head, err}) },
 		func(err error) { r.dead = append(r.dead, err) })
-	r.q = q
+	r.q, r.mapped = q, m
 }
 
 // pop takes a chain that must be there.

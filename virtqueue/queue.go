@@ -83,7 +83,7 @@ type Queue struct {
 	usedIdx     uint16
 	signalled   uint16 // usedIdx when the driver was last told
 	everSignal  bool   // signalled means something
-	noNotify    bool // used.flags as we last wrote it
+	noNotify    bool   // used.flags as we last wrote it
 	call, errFd notifier
 	logUsed     bool
 	usedLogAddr uint64

@@ -14,7 +14,7 @@ readonly GOLANGCI=v2.15.0
 
 linter() {
 	say "building golangci-lint $GOLANGCI (once, some minutes)"
-	GOBIN=$1 GOFLAGS= go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$GOLANGCI"
+	GOBIN=$1 GOFLAGS="" go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$GOLANGCI"
 }
 
 problems=0

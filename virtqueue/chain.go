@@ -18,8 +18,9 @@ type Chain struct {
 	Readable, Writable []unix.Iovec
 	ReadLen, WriteLen  int
 
-	head   uint16
-	writes []extent // where Writable lies for the guest, for the dirty log
+	head    uint16
+	writing bool     // a device-writable descriptor was seen
+	writes  []extent // where Writable lies for the guest, for the dirty log
 }
 
 // extent is a range of guest-physical memory.
@@ -30,15 +31,27 @@ type extent struct{ addr, len uint64 }
 func (c *Chain) Head() uint16 { return c.head }
 
 func (c *Chain) reset() {
-	c.Readable, c.Writable, c.writes = c.Readable[:0], c.Writable[:0], c.writes[:0]
-	c.ReadLen, c.WriteLen = 0, 0
+	c.Readable, c.Writable, c.writes = emptied(c.Readable), emptied(c.Writable), emptied(c.writes)
+	c.ReadLen, c.WriteLen, c.writing = 0, 0, false
+}
+
+// keepPieces is the number of pieces of a chain for which memory is kept: more than any
+// driver uses, but a buffer of a hostile one has as many as there are regions.
+const keepPieces = 2048
+
+func emptied[T any](s []T) []T {
+	if cap(s) > keepPieces {
+		return nil
+	}
+	return s[:0]
 }
 
 // Limits of a walk.
 const (
-	// maxIndirect is the most descriptors of an indirect table that are followed. The
-	// Linux driver's tables may be longer than the ring.
-	maxIndirect = 1024
+	// minIndirect is the length up to which every indirect table is followed. A chain
+	// may be as long as the ring (2.7.5.3.1), but the Linux driver's tables do not stop
+	// there.
+	minIndirect = 1024
 	// maxChainBytes bounds each direction of a chain, so that lengths fit the used ring.
 	maxChainBytes = math.MaxInt32
 )
@@ -59,7 +72,7 @@ var (
 	errDescUnmapped      = errors.New("buffer outside guest memory")
 	errIndirectNested    = errors.New("indirect descriptor inside an indirect table")
 	errIndirectNext      = errors.New("indirect descriptor with a next one")
-	errIndirectLength    = errors.New("length of an indirect table is not a multiple of 16, or 0, or too large")
+	errIndirectLength    = errors.New("length of an indirect table is 0, not a multiple of 16, or too large")
 	errIndirectUnmapped  = errors.New("indirect table outside guest memory")
 	errIndirectForbidden = errors.New("indirect descriptor, but VIRTIO_F_INDIRECT_DESC was not negotiated")
 )
@@ -113,7 +126,7 @@ func (w *walker) walk(c *Chain, ring shared, head uint16) error {
 			}
 			// VIRTQ_DESC_F_WRITE is ignored here (2.7.5.3.2).
 			var err error
-			if table, err = w.indirectTable(d); err != nil {
+			if table, err = w.indirectTable(d, max(minIndirect, size)); err != nil {
 				return err
 			}
 			size, i, n, inIndirect = len(table)/descSize, 0, -1, true
@@ -131,9 +144,9 @@ func (w *walker) walk(c *Chain, ring shared, head uint16) error {
 	}
 }
 
-// indirectTable returns the table that d points to.
-func (w *walker) indirectTable(d desc) (shared, error) {
-	if d.len == 0 || d.len%descSize != 0 || d.len > maxIndirect*descSize {
+// indirectTable returns the table that d points to, of at most limit descriptors.
+func (w *walker) indirectTable(d desc, limit int) (shared, error) {
+	if d.len == 0 || d.len%descSize != 0 || d.len/descSize > uint32(limit) {
 		return nil, fmt.Errorf("%w: %d bytes", errIndirectLength, d.len)
 	}
 	b := w.mem.guest(d.addr, uint64(d.len))
@@ -158,8 +171,9 @@ func (c *Chain) add(mem *Memory, d desc) error {
 	write := d.flags&descWrite != 0
 	iovs, total := &c.Readable, &c.ReadLen
 	if write {
+		c.writing = true
 		iovs, total = &c.Writable, &c.WriteLen
-	} else if len(c.Writable) > 0 {
+	} else if c.writing {
 		return errDescOrder
 	}
 	if *total += int(d.len); *total > maxChainBytes {

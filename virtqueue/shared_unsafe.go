@@ -79,7 +79,8 @@ func iovec(b []byte) unix.Iovec {
 	return unix.Iovec{Base: unsafe.SliceData(b), Len: uint64(len(b))}
 }
 
-// follows reports whether b begins where v ends.
+// follows reports whether b begins where v ends. In numbers: the end of a mapping may be
+// the beginning of something of Go's.
 func follows(v *unix.Iovec, b []byte) bool {
-	return unsafe.Add(unsafe.Pointer(v.Base), v.Len) == unsafe.Pointer(unsafe.SliceData(b))
+	return uintptr(unsafe.Pointer(v.Base))+uintptr(v.Len) == uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 }

@@ -32,8 +32,8 @@ type fakeDevice struct {
 	hold sync.Mutex
 	// popped counts chains.
 	popped atomic.Int32
-	// If set, called by Start, ReadConfig and Reset; it may panic.
-	trouble func()
+	// If set, ReadConfig panics.
+	trouble atomic.Bool
 
 	mu     sync.Mutex
 	events []string
@@ -47,8 +47,8 @@ func newFake() *fakeDevice { return &fakeDevice{config: []byte("\x06\x00shared")
 func (d *fakeDevice) Features() virtqueue.Features { return fakeFeatures }
 
 func (d *fakeDevice) ReadConfig(p []byte, offset uint32) {
-	if d.trouble != nil {
-		d.trouble()
+	if d.trouble.Load() {
+		panic("trouble")
 	}
 	clear(p)
 	if int(offset) < len(d.config) {

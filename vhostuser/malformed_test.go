@@ -58,6 +58,7 @@ func TestUnframedChannel(t *testing.T) {
 	fe := vhosttest.Start(t, dev, vhosttest.Options{})
 	must(t, fe.Setup())
 	must(t, fe.SendRaw(halves(1, 2, 0)))
+	waitFor(t, "the ring to stop", func() bool { return fe.Server.Stats().FramingErrors == 1 })
 	fe.CloseChannel()
 	waitFor(t, "the end of the session", func() bool {
 		dev.mu.Lock()
@@ -65,6 +66,8 @@ func TestUnframedChannel(t *testing.T) {
 		return len(dev.events) == 4
 	})
 	wantEvents(t, dev, "realize", "start 0 at 0", "stop 0", "unrealize: back-end channel closed")
+	must(t, fe.Server.Close())
+	must(t, fe.Disconnect())
 }
 
 // TestReplyBit: a request that says it is a reply is refused.

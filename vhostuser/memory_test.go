@@ -243,3 +243,21 @@ func TestMemoryGone(t *testing.T) {
 	must(t, fe.StartRing(0))
 	echo(t, fe, "hello")
 }
+
+// TestRingMemoryGone: the memory is gone when the ring is to start. The request is refused.
+func TestRingMemoryGone(t *testing.T) {
+	fe := vhosttest.Start(t, newFake(), vhosttest.Options{})
+	must(t, fe.Setup())
+	must(t, fe.SetVringEnable(0, false))
+	must(t, unix.Ftruncate(fe.Memory.Regions[0].FD, 0))
+	refused(t, fe.SetVringEnable(0, true))
+	if n := fe.Server.Stats().Panics; n != 1 {
+		t.Errorf("%d panics", n)
+	}
+	fe.Memory = vhosttest.NewMemory(t)
+	must(t, fe.SetVringEnable(0, false))
+	must(t, fe.SetMemTable(fe.Memory.Regions...))
+	fe.NewDriver()
+	must(t, fe.StartRing(0))
+	echo(t, fe, "hello")
+}

@@ -81,7 +81,7 @@ func (v *vring) update() error {
 	q.SetCall(v.call)
 	v.queue = q
 	v.s.stats.ringStarts.Add(1)
-	v.s.log.Info("ring starts", "ring", v.index, "size", v.size, "next_avail", v.base, "features", v.s.features)
+	v.s.log.Debug("ring starts", "ring", v.index, "size", v.size, "next_avail", v.base, "features", v.s.features)
 	v.s.dev.Start(v.index, q)
 	return nil
 }
@@ -112,7 +112,7 @@ func (v *vring) stop() {
 	if err := q.Close(); err != nil {
 		v.s.log.Error("closing a ring failed", "ring", v.index, "error", err)
 	}
-	v.s.log.Info("ring stops", "ring", v.index, "next_avail", v.base)
+	v.s.log.Debug("ring stops", "ring", v.index, "next_avail", v.base)
 }
 
 // halt stops the ring until it is kicked off again. Its error fd stays: QEMU sends that once,

@@ -3,6 +3,7 @@
 package virtqueue
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,3 +18,14 @@ func HostAddr(r *Region) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceDat
 
 // BaseAddr returns where an iovec begins.
 func BaseAddr(v *unix.Iovec) uintptr { return uintptr(unsafe.Pointer(v.Base)) }
+
+func word64(b []byte) *uint64 {
+	_ = b[7]
+	return (*uint64)(unsafe.Pointer(unsafe.SliceData(b)))
+}
+
+// LoadWord reads the first 8 bytes of a mapping, as a front end reads a dirty log.
+func LoadWord(b []byte) uint64 { return atomic.LoadUint64(word64(b)) }
+
+// SwapWord replaces them and returns what stood there.
+func SwapWord(b []byte, v uint64) uint64 { return atomic.SwapUint64(word64(b), v) }

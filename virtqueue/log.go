@@ -22,7 +22,7 @@ type Log struct {
 	mapping []byte
 	event   atomic.Int32 // signalled after marking; -1: none
 	refs    atomic.Int32
-	dropped atomic.Uint64 // extents outside the bitmap
+	dropped atomic.Uint64
 }
 
 // MapLog maps size bytes of fd from offset as a dirty log. The caller keeps fd. The Log
@@ -58,8 +58,12 @@ func (l *Log) Unref() {
 // fd stays the caller's, who closes it only when no queue uses the log.
 func (l *Log) SetEvent(fd int) { l.event.Store(int32(fd)) }
 
-// Mark marks the pages of n bytes from guest-physical address addr. A page outside the
-// bitmap is not marked, but counted: the front end made the bitmap too small.
+// Dropped returns the number of writes that reached beyond the bitmap: the front end made it
+// too small.
+func (l *Log) Dropped() uint64 { return l.dropped.Load() }
+
+// Mark marks the pages of n bytes from guest-physical address addr. Pages outside the
+// bitmap are not marked, but the write counts as dropped.
 func (l *Log) Mark(addr, n uint64) {
 	if n == 0 {
 		return

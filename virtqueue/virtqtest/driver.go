@@ -78,7 +78,7 @@ func New(mem []byte, base uint64, l Layout, eventIdx bool) *Driver {
 func (d *Driver) StartAt(index uint16) {
 	d.availIdx, d.asked, d.lastUsed = index, index, index
 	d.SetAvailIdx(index)
-	store16(d.Bytes(d.Used, 4), 2, index)
+	d.SetUsedIdx(index)
 }
 
 // Bytes returns n bytes of guest memory at addr.
@@ -164,6 +164,9 @@ func (d *Driver) AddHead(head uint16) {
 
 // SetAvailIdx writes the available index.
 func (d *Driver) SetAvailIdx(v uint16) { store16(d.Bytes(d.Avail, 4), 2, v) }
+
+// SetUsedIdx writes the used index, which is the device's.
+func (d *Driver) SetUsedIdx(v uint16) { store16(d.Bytes(d.Used, 4), 2, v) }
 
 // AvailIdx returns the driver's available index.
 func (d *Driver) AvailIdx() uint16 { return d.availIdx }

@@ -24,13 +24,17 @@ func loaded(tb testing.TB, n int) (*qidpath.Table, []qidpath.Key) {
 
 func TestPathOfAKnownKeyAllocatesNothing(t *testing.T) {
 	table, keys := loaded(t, qidpath.MaxElements)
-	table.Path(1, 1) // full map
+	mustPath(t, table, 1, 1) // full map
 	i := 0
 	allocs := testing.AllocsPerRun(1000, func() {
 		k := keys[i]
 		i++
-		table.Path(k.Dev, uint64(k.InoPrefix)<<48|1)
-		table.Path(1, 1)
+		if _, err := table.Path(k.Dev, uint64(k.InoPrefix)<<48|1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := table.Path(1, 1); err != nil {
+			t.Fatal(err)
+		}
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)
@@ -48,7 +52,9 @@ func BenchmarkPath(b *testing.B) {
 				if i++; i == len(keys) {
 					i = 0
 				}
-				table.Path(k.Dev, uint64(k.InoPrefix)<<48|1)
+				if _, err := table.Path(k.Dev, uint64(k.InoPrefix)<<48|1); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}
@@ -59,7 +65,9 @@ func BenchmarkPathParallel(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := rand.IntN(len(keys)); pb.Next(); i = (i + 1) % len(keys) {
-			table.Path(keys[i].Dev, uint64(keys[i].InoPrefix)<<48|1)
+			if _, err := table.Path(keys[i].Dev, uint64(keys[i].InoPrefix)<<48|1); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }
@@ -68,12 +76,16 @@ func BenchmarkPathFullMap(b *testing.B) {
 	const files = 100_000
 	table, _ := loaded(b, qidpath.MaxElements)
 	for ino := range uint64(files) {
-		table.Path(1, ino)
+		if _, err := table.Path(1, ino); err != nil {
+			b.Fatal(err)
+		}
 	}
 	b.ReportAllocs()
 	ino := uint64(0)
 	for b.Loop() {
 		ino = (ino*1103515245 + 12345) % files
-		table.Path(1, ino)
+		if _, err := table.Path(1, ino); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

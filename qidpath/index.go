@@ -8,19 +8,19 @@ import (
 	"sync/atomic"
 )
 
-// index maps a pair of numbers to a number that is not 0. Any number of
-// goroutines may call get while one calls put; pairs are never changed or
+// index maps keys of 80 bits to values of 48 bits that are not 0. Any number of
+// goroutines may call get while one calls put; keys are never changed or
 // removed.
 //
-// It is an open-addressing table with linear probing, at most half full. A slot
-// is published by the store of its value, after its pair was written, and is
-// never written again; so a reader that sees the value sees the pair. A table
-// that becomes too full is copied to one of twice the size. A reader may still
-// be in the old one and miss the newest pairs: a miss is certain only for the
-// writer.
+// It is an open-addressing table with linear probing, at most half full, of
+// slots that never straddle a cache line. A slot is published by the store of
+// its second word, after its first was written, and is never written again; so
+// a reader that sees the second word sees the first. A table that becomes too
+// full is copied to one of twice the size. A reader may still be in the old one
+// and miss the newest keys: a miss is certain only for the writer.
 type index struct {
 	table atomic.Pointer[indexTable]
-	count int // pairs; the writer's
+	count int // keys; the writer's
 }
 
 type indexTable struct {
@@ -30,21 +30,18 @@ type indexTable struct {
 }
 
 type indexSlot struct {
-	a, b  uint64
-	value atomic.Uint64 // 0: the slot is free
+	a  uint64        // the key's first 64 bits
+	bv atomic.Uint64 // the key's other 16 bits, above the value; 0: the slot is free
 }
 
-const indexMinSlots = 64
+const (
+	indexValueBits = 48
+	indexMaxValue  = 1<<indexValueBits - 1
+	indexMinSlots  = 64
+)
 
-// init makes an empty index with room for count pairs.
-func (x *index) init(count int) {
-	n := indexMinSlots
-	for n < 2*count {
-		n *= 2
-	}
-	x.count = 0
-	x.table.Store(newIndexTable(n))
-}
+// init makes an empty index.
+func (x *index) init() { x.table.Store(newIndexTable(indexMinSlots)) }
 
 func newIndexTable(n int) *indexTable {
 	// The seeds keep inode numbers that someone has chosen from collecting in
@@ -52,46 +49,50 @@ func newIndexTable(n int) *indexTable {
 	return &indexTable{seedA: rand.Uint64(), seedB: rand.Uint64(), mask: uint64(n - 1), slots: make([]indexSlot, n)}
 }
 
+// home returns where the search for a key begins, modulo the size.
 func (t *indexTable) home(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a^t.seedA, b^t.seedB)
 	return hi ^ lo
 }
 
-// get returns the value of (a, b), or 0.
-func (x *index) get(a, b uint64) uint64 {
+// get returns the value of the key (a, b), or 0.
+func (x *index) get(a uint64, b uint16) uint64 {
 	t := x.table.Load()
-	for i := t.home(a, b); ; i++ {
+	for i := t.home(a, uint64(b)); ; i++ {
 		s := &t.slots[i&t.mask]
-		v := s.value.Load()
-		if v == 0 || s.a == a && s.b == b {
-			return v
+		bv := s.bv.Load()
+		if bv == 0 {
+			return 0
+		}
+		if s.a == a && bv>>indexValueBits == uint64(b) {
+			return bv & indexMaxValue
 		}
 	}
 }
 
-// put adds (a, b), which must not be there yet. The caller excludes other
-// writers. value is not 0.
-func (x *index) put(a, b, value uint64) {
+// put adds the key (a, b), which must not be there yet. The caller excludes
+// other writers.
+func (x *index) put(a uint64, b uint16, value uint64) {
 	t := x.table.Load()
 	if 2*(x.count+1) > len(t.slots) {
 		grown := newIndexTable(2 * len(t.slots))
 		for i := range t.slots {
-			if s := &t.slots[i]; s.value.Load() != 0 {
-				grown.put(s.a, s.b, s.value.Load())
+			if bv := t.slots[i].bv.Load(); bv != 0 {
+				grown.put(t.slots[i].a, bv)
 			}
 		}
 		t = grown
 	}
-	t.put(a, b, value)
+	t.put(a, uint64(b)<<indexValueBits|value)
 	x.count++
 	x.table.Store(t)
 }
 
-func (t *indexTable) put(a, b, value uint64) {
-	for i := t.home(a, b); ; i++ {
-		if s := &t.slots[i&t.mask]; s.value.Load() == 0 {
-			s.a, s.b = a, b
-			s.value.Store(value)
+func (t *indexTable) put(a, bv uint64) {
+	for i := t.home(a, bv>>indexValueBits); ; i++ {
+		if s := &t.slots[i&t.mask]; s.bv.Load() == 0 {
+			s.a = a
+			s.bv.Store(bv)
 			return
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 func TestIndexReadersWhileItGrows(t *testing.T) {
 	var x index
-	x.init(0)
+	x.init()
 	const count = 20000
 	var wg sync.WaitGroup
 	start := make(chan struct{})
@@ -18,7 +18,7 @@ func TestIndexReadersWhileItGrows(t *testing.T) {
 		wg.Go(func() {
 			<-start
 			for i := uint64(0); i < count; {
-				switch v := x.get(i, i*i); v {
+				switch v := x.get(i*i, uint16(i)); v {
 				case 0: // not there yet
 				case i + 1:
 					i++
@@ -31,10 +31,10 @@ func TestIndexReadersWhileItGrows(t *testing.T) {
 	}
 	close(start)
 	for i := range uint64(count) {
-		x.put(i, i*i, i+1)
+		x.put(i*i, uint16(i), i+1)
 	}
 	wg.Wait()
-	if v := x.get(3, 8); v != 0 {
+	if v := x.get(9, 4); v != 0 {
 		t.Errorf("a pair that was never put has value %d", v)
 	}
 }
@@ -53,6 +53,42 @@ func TestFullMapExhausted(t *testing.T) {
 	}
 	if p, err := table.Path(1, 1); p != 1<<48-1 || err != nil {
 		t.Errorf("last number again: %#x, %v", p, err)
+	}
+}
+
+// The full map tells files of different keys apart, whatever the keys' numbers.
+func TestFullKeysDiffer(t *testing.T) {
+	type pair struct {
+		a uint64
+		b uint16
+	}
+	seen := make(map[pair]bool)
+	for _, k := range []uint64{0, 1, 1<<16 - 1, 1 << 16, 1<<16 + 1, 1 << 31, maxFullKeys - 1} {
+		for _, ino := range []uint64{0, 1, 1 << 47, inoMask} {
+			a, b := fullKey(firstFull+k, ino)
+			if seen[pair{a, b}] {
+				t.Errorf("key number %#x, inode %#x: taken", k, ino)
+			}
+			seen[pair{a, b}] = true
+			if firstFull+k > indexMaxValue {
+				t.Errorf("key number %#x does not fit into the index", k)
+			}
+		}
+	}
+}
+
+func TestFullKeysExhausted(t *testing.T) {
+	table := New(Config{})
+	table.known = MaxElements
+	table.fullKeys = maxFullKeys - 1
+	if p, err := table.Path(1, 1); p != 1 || err != nil {
+		t.Errorf("last key: %#x, %v", p, err)
+	}
+	if _, err := table.Path(2, 1); !errors.Is(err, ErrExhausted) {
+		t.Errorf("error %v, want ErrExhausted", err)
+	}
+	if p, err := table.Path(1, 2); p != 2 || err != nil {
+		t.Errorf("another file of the last key: %#x, %v", p, err)
 	}
 }
 

@@ -14,9 +14,11 @@ const (
 	maxPrefix = 1<<16 - 1
 	maxFull   = 1<<inoBits - 1
 
-	// inFullMap stands where a prefix would for a key whose files are in the
-	// full map, so that they stay there if prefixes become available again.
-	inFullMap = maxPrefix + 1
+	// A key whose files are in the full map has, where a prefix would stand,
+	// firstFull plus a number of its own. So its files stay there if prefixes
+	// become available again.
+	firstFull   = maxPrefix + 1
+	maxFullKeys = 1 << 32
 
 	// A warning is due while there is still time to do something about it.
 	nearlyFull = MaxElements * 9 / 10
@@ -40,14 +42,15 @@ type Table struct {
 	store  Store
 	logger *slog.Logger
 
-	prefixes index // Key -> prefix, or inFullMap; put under mu
-	full     index // (dev, ino) -> number; put under mu
+	prefixes index // Key -> prefix, or firstFull and more; put under mu
+	full     index // fullKey -> number; put under mu
 	counters counters
 
 	mu           sync.Mutex
 	known        int    // elements; the highest prefix among them
 	nextVolatile int    // the next volatile prefix to give
 	nextFull     uint64 // the next full-map number to give
+	fullKeys     uint64 // keys whose files are in the full map
 	closed       bool
 	warnedNear   bool
 	warnedFull   bool
@@ -59,8 +62,8 @@ func New(cfg Config) *Table {
 	if t.logger == nil {
 		t.logger = slog.Default()
 	}
-	t.prefixes.init(0)
-	t.full.init(0)
+	t.prefixes.init()
+	t.full.init()
 	return t
 }
 
@@ -101,14 +104,21 @@ func (t *Table) Load() error {
 //
 // It may be called from a thread with other credentials than the process.
 func (t *Table) Path(dev, ino uint64) (uint64, error) {
-	if p := t.prefixes.get(dev, ino>>inoBits); p-1 < maxPrefix { // not 0, not inFullMap
+	if p := t.prefixes.get(dev, uint16(ino>>inoBits)); p-1 < maxPrefix { // 0 is none
 		return p<<inoBits | ino&inoMask, nil
-	} else if p == inFullMap {
-		if n := t.full.get(dev, ino); n != 0 {
+	} else if p >= firstFull {
+		if n := t.full.get(fullKey(p, ino)); n != 0 {
 			return n, nil
 		}
 	}
 	return t.insert(dev, ino)
+}
+
+// fullKey returns the key in the full map of the file ino, whose own key has p
+// where a prefix would stand.
+func fullKey(p, ino uint64) (a uint64, b uint16) {
+	k := p - firstFull // 32 bits
+	return k<<inoBits | ino&inoMask, uint16(k >> (64 - inoBits))
 }
 
 // insert is Path for what the indexes did not have a moment ago.
@@ -118,12 +128,15 @@ func (t *Table) insert(dev, ino uint64) (uint64, error) {
 	key := keyOf(dev, ino)
 	p := t.prefixLocked(key)
 	if p == 0 {
-		p = t.assignLocked(key)
+		if p = t.assignLocked(key); p == 0 {
+			return 0, ErrExhausted
+		}
 	}
-	if p != inFullMap {
+	if p < firstFull {
 		return p<<inoBits | ino&inoMask, nil
 	}
-	if n := t.full.get(dev, ino); n != 0 {
+	a, b := fullKey(p, ino)
+	if n := t.full.get(a, b); n != 0 {
 		return n, nil
 	}
 	n := t.nextFull
@@ -131,20 +144,21 @@ func (t *Table) insert(dev, ino uint64) (uint64, error) {
 		return 0, ErrExhausted
 	}
 	t.nextFull++
-	t.full.put(dev, ino, n)
+	t.full.put(a, b, n)
 	t.counters.fullMap.Add(1)
 	return n, nil
 }
 
 func (t *Table) prefixLocked(key Key) uint64 {
-	return t.prefixes.get(key.Dev, uint64(key.InoPrefix))
+	return t.prefixes.get(key.Dev, key.InoPrefix)
 }
 
 func (t *Table) putLocked(key Key, prefix uint64) {
-	t.prefixes.put(key.Dev, uint64(key.InoPrefix), prefix)
+	t.prefixes.put(key.Dev, key.InoPrefix, prefix)
 }
 
-// assignLocked gives key, which has none, its prefix for the life of the table.
+// assignLocked gives key, which has none, its prefix, or what stands there for
+// the full map, for the life of the table. It returns 0 if nothing is left.
 func (t *Table) assignLocked(key Key) uint64 {
 	if t.known < MaxElements {
 		var err error
@@ -168,8 +182,13 @@ func (t *Table) assignLocked(key Key) uint64 {
 			}
 		}
 	}
-	t.putLocked(key, inFullMap)
-	return inFullMap
+	if t.fullKeys == maxFullKeys {
+		return 0
+	}
+	p := firstFull + t.fullKeys
+	t.fullKeys++
+	t.putLocked(key, p)
+	return p
 }
 
 // appendLocked stores key and adopts what the store then holds. It has failed

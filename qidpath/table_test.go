@@ -38,8 +38,8 @@ func TestPathNumbersKeysInOrderOfFirstSight(t *testing.T) {
 func TestPathsSurviveARestart(t *testing.T) {
 	store := &memStore{}
 	before := newTable(t, store)
-	before.Path(1, 1)
-	before.Path(2, 1<<60)
+	mustPath(t, before, 1, 1)
+	mustPath(t, before, 2, 1<<60)
 	after := newTable(t, store)
 	if err := after.Load(); err != nil {
 		t.Fatal(err)
@@ -88,11 +88,11 @@ func TestStoredBeforeReturn(t *testing.T) {
 	store := &memStore{}
 	table := newTable(t, store)
 	for i := range uint64(10) {
-		table.Path(i, 1)
+		mustPath(t, table, i, 1)
 		if n := len(store.keys); n != int(i)+1 {
 			t.Fatalf("%d keys stored after %d new ones", n, i+1)
 		}
-		table.Path(i, 2)
+		mustPath(t, table, i, 2)
 	}
 	if store.appends != 10 {
 		t.Errorf("%d appends, want 10", store.appends)
@@ -106,7 +106,7 @@ func TestConcurrentFirstSightStoresOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	paths := make([]uint64, callers)
 	for i := range callers {
-		wg.Go(func() { paths[i], _ = table.Path(9, 42) })
+		wg.Go(func() { paths[i] = mustPath(t, table, 9, 42) })
 	}
 	close(store.release)
 	wg.Wait()
@@ -123,7 +123,7 @@ func TestConcurrentFirstSightStoresOnce(t *testing.T) {
 func TestFailedStoreGivesAVolatilePrefix(t *testing.T) {
 	store := &memStore{}
 	table := newTable(t, store)
-	table.Path(1, 1)
+	mustPath(t, table, 1, 1)
 	store.fail = errFake
 	wantPath(t, table, 2, 1, volatile|1)
 	wantPath(t, table, 3, 1, volatile-1<<48|1)
@@ -173,14 +173,13 @@ func TestTablesOnOneStoreAgree(t *testing.T) {
 	for _, table := range []*qidpath.Table{a, b, a, b} {
 		wg.Go(func() {
 			for _, i := range rand.Perm(200) {
-				table.Path(uint64(i), 1)
+				mustPath(t, table, uint64(i), 1)
 			}
 		})
 	}
 	wg.Wait()
 	for i := range uint64(200) {
-		pa, _ := a.Path(i, 1)
-		pb, _ := b.Path(i, 1)
+		pa, pb := mustPath(t, a, i, 1), mustPath(t, b, i, 1)
 		if pa != pb {
 			t.Errorf("device %d: %#x and %#x", i, pa, pb)
 		}
@@ -194,7 +193,7 @@ func TestTablesOnOneStoreAgree(t *testing.T) {
 func TestKeyOfAnotherDaemonNeedsNoStore(t *testing.T) {
 	store := &memStore{}
 	table := newTable(t, store)
-	newTable(t, store).Path(5, 1)
+	mustPath(t, newTable(t, store), 5, 1)
 	store.fail = errFake
 	wantPath(t, table, 5, 1, 1<<48|1)
 	if s := table.Stats(); s.Volatile != 0 || s.Degraded {
@@ -268,7 +267,7 @@ func TestStoreThatReturnsAKeyTwice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := &memStore{}
 			table := newTable(t, store)
-			table.Path(1, 1)
+			mustPath(t, table, 1, 1)
 			store.keys = keys
 			wantPath(t, table, 2, 1, volatile|1)
 			if s := table.Stats(); s.Entries != 1 || s.StoreFailures[qidpath.ReasonConflict] != 1 {
@@ -302,7 +301,7 @@ func TestVolatilePrefixesRunOut(t *testing.T) {
 func TestCloseFlushesOnce(t *testing.T) {
 	store := &memStore{}
 	table := newTable(t, store)
-	table.Path(1, 1)
+	mustPath(t, table, 1, 1)
 	for range 2 {
 		if err := table.Close(); err != nil {
 			t.Fatal(err)
@@ -327,7 +326,7 @@ func TestStoreThatPanics(t *testing.T) {
 					t.Errorf("recovered %v", r)
 				}
 			}()
-			table.Path(1, 1)
+			mustPath(t, table, 1, 1)
 		}()
 	}
 }
@@ -346,7 +345,7 @@ func TestFailuresAreLoggedNowAndThen(t *testing.T) {
 		store := &memStore{fail: &qidpath.StoreError{Op: "append", Reason: reason, Err: errFake}}
 		table := qidpath.New(qidpath.Config{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		for dev := range uint64(100) {
-			table.Path(dev, 1)
+			mustPath(t, table, dev, 1)
 		}
 		if n := strings.Count(log.String(), "qid table not stored"); n != want {
 			t.Errorf("%v: %d lines, want %d", reason, n, want)
@@ -361,12 +360,14 @@ func TestWarnsBeforeTheTableIsFull(t *testing.T) {
 	var log bytes.Buffer
 	store := &memStore{keys: elements(qidpath.MaxElements*9/10 - 1)}
 	table := qidpath.New(qidpath.Config{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	table.Load()
+	if err := table.Load(); err != nil {
+		t.Fatal(err)
+	}
 	if log.Len() > 0 {
 		t.Errorf("warned too early: %s", &log)
 	}
-	table.Path(1, 1)
-	table.Path(2, 1)
+	mustPath(t, table, 1, 1)
+	mustPath(t, table, 2, 1)
 	if n := strings.Count(log.String(), "qid table nearly full"); n != 1 {
 		t.Errorf("%d warnings, want 1", n)
 	}

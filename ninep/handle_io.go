@@ -128,7 +128,7 @@ func (s *Session) write(c *Call) (int, error) {
 	st.dec = coder{b: st.scratch[headerSize:min(st.size, writeHeader)]}
 	m.head(&st.dec)
 	// The count goes by the memory that there is, not by the message's size:
-	// Linux before 4.15 leaves the data of a zero-copy write out of the size.
+	// old Linux clients leave the data of a zero-copy write out of the size.
 	if !st.dec.exact() || uint64(m.Count) > uint64(c.InLen-writeHeader) {
 		return 0, errMalformed
 	}

@@ -4,7 +4,7 @@
 // what scripts cannot. It is linked statically (CGO_ENABLED=0), so that it runs in any
 // guest, and on the host.
 //
-// usage: guest generate [-seed N] [-files N] [-big BYTES] DIR
+// usage: guest generate [-seed N] [-files N] [-big BYTES] [-seconds] DIR
 //
 //	guest manifest DIR
 //	guest openfiles DIR
@@ -47,6 +47,7 @@ func run(args []string) error {
 				f.Uint64Var(&spec.Seed, "seed", 1, "seed")
 				f.IntVar(&spec.Files, "files", 100, "entries")
 				f.Int64Var(&spec.Big, "big", 0, "size of the big file")
+				f.BoolVar(&spec.WholeSeconds, "seconds", false, "times of whole seconds from 1970 on")
 			},
 			func(dir string) error { return tree.Generate(dir, spec) },
 		},

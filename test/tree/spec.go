@@ -17,6 +17,9 @@ type Spec struct {
 	Seed  uint64
 	Files int   // entries, of all kinds, besides the root
 	Big   int64 // size of the one big file, in bytes; 0 for none
+	// WholeSeconds leaves out what Linux's 9p client cannot set on a file: it cuts
+	// times to seconds since 1970. It does show finer and earlier ones.
+	WholeSeconds bool
 }
 
 // extent is a range of a file that holds data; the rest is holes.
@@ -123,7 +126,7 @@ func (s Spec) entries() []entry {
 }
 
 // dress gives an entry its mode, owners, times and attributes.
-func (Spec) dress(r *rand.Rand, e entry) entry {
+func (s Spec) dress(r *rand.Rand, e entry) entry {
 	e.mode = modes[r.IntN(len(modes))]
 	if e.kind == unix.S_IFDIR {
 		e.mode = dirModes[r.IntN(len(dirModes))]
@@ -134,6 +137,9 @@ func (Spec) dress(r *rand.Rand, e entry) entry {
 	// Reading moves an access time that is older than the modification or than a
 	// day (relatime), so these lie far in the future.
 	e.atime = time.Unix(4_200_000_000+r.Int64N(1_000_000_000), r.Int64N(1_000_000_000))
+	if s.WholeSeconds {
+		e.mtime, e.atime = time.Unix(max(e.mtime.Unix(), 0), 0), time.Unix(e.atime.Unix(), 0)
+	}
 	if (e.kind == unix.S_IFREG || e.kind == unix.S_IFDIR) && r.IntN(7) == 0 {
 		e.xattrs = map[string][]byte{}
 		for range 1 + r.IntN(3) {

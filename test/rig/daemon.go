@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tag is the mount tag of what the daemon serves.
+const Tag = "share"
+
+// peer is what serves the guests; empty for the daemon.
+var peer = os.Getenv("V9P_TEST_PEER")
+
+// Peer reports whether another server than the daemon is under test, for what only the
+// daemon can do.
+func Peer() bool { return peer != "" }
+
+// Daemon serves a folder.
+type Daemon struct {
+	Export string // what it serves
+	Socket string // where guests connect
+
+	t       testing.TB
+	dir     string // socket and logs
+	args    []string
+	process *process
+}
+
+// StartDaemon serves a folder for the rest of the test, with more arguments for the
+// daemon. At the end the daemon must still run, must not have logged an error, and must
+// end with status 0 when it is asked to.
+func StartDaemon(t testing.TB, export string, args ...string) *Daemon {
+	t.Helper()
+	dir := Dir(t)
+	d := &Daemon{Export: export, Socket: filepath.Join(dir, "socket"), t: t, dir: dir, args: args}
+	t.Cleanup(func() {
+		if d.process != nil {
+			d.Stop()
+		}
+		if t.Failed() {
+			showTail(t, "the daemon's log", d.logPath(), 60)
+		} else if log := d.Log(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "panic") {
+			t.Errorf("the daemon has logged an error:\n%s", log)
+		}
+	})
+	d.Start()
+	return d
+}
+
+func (d *Daemon) logPath() string { return filepath.Join(d.dir, "log") }
+
+// Log returns all that the daemon has logged.
+func (d *Daemon) Log() string {
+	content, err := os.ReadFile(d.logPath())
+	if err != nil {
+		d.t.Error(err)
+	}
+	return string(content)
+}
+
+func (d *Daemon) command() *exec.Cmd {
+	args := []string{"--socket-path", d.Socket, "--shared-dir", d.Export, "--tag", Tag}
+	if peer == "virtiofsd" {
+		root := script(d.t, "debian-root.sh")
+		return exec.Command(root+"/lib64/ld-linux-x86-64.so.2", append([]string{
+			"--library-path", root + "/usr/lib/x86_64-linux-gnu", root + "/usr/libexec/virtiofsd",
+			"--sandbox", "none", "--xattr", "--posix-acl", "--cache", "never", "--log-level", "warn",
+		}, args...)...)
+	}
+	args = append(args, "--metrics-listen", "unix:"+d.metrics())
+	return exec.Command(Program(d.t, "cmd/vhost-user-9p"), append(args, d.args...)...)
+}
+
+// Start starts a daemon that does not run.
+func (d *Daemon) Start() {
+	d.t.Helper()
+	if peer == "qemu" {
+		return
+	}
+	log, err := os.OpenFile(d.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := d.command()
+	cmd.Stdout, cmd.Stderr = log, log
+	if d.process, err = startProcess(cmd, unix.SIGKILL); err != nil {
+		d.t.Fatal(err)
+	}
+	Eventually(d.t, 10*time.Second, func() error {
+		if !d.process.running() {
+			return fmt.Errorf("the daemon has ended: %v", d.process.cmd.ProcessState)
+		}
+		_, err := os.Stat(d.Socket)
+		return err
+	})
+}
+
+// Stop ends the daemon as a service manager does. It must end by itself, with status 0.
+func (d *Daemon) Stop() {
+	d.t.Helper()
+	if d.process == nil {
+		return
+	}
+	p := d.process
+	d.process = nil
+	if peer == "virtiofsd" {
+		p.end(5 * time.Second)
+		return
+	}
+	if !p.running() {
+		d.t.Errorf("the daemon had ended already: %v", p.cmd.ProcessState)
+		return
+	}
+	began := time.Now()
+	p.signal(unix.SIGTERM)
+	code, err := p.wait(5 * time.Second)
+	if err != nil {
+		p.signal(unix.SIGQUIT) // for the stacks, in its log
+		p.end(5 * time.Second)
+		d.t.Errorf("SIGTERM to the daemon: %v", err)
+		return
+	}
+	if code != 0 {
+		d.t.Errorf("SIGTERM to the daemon: it ended with %v after %v", p.cmd.ProcessState, time.Since(began))
+	}
+	if _, err := os.Lstat(d.Socket); err == nil {
+		d.t.Error("the daemon has left its socket behind")
+	}
+}
+
+// Kill ends the daemon without a chance to do anything.
+func (d *Daemon) Kill() {
+	d.t.Helper()
+	if d.process == nil {
+		return
+	}
+	d.process.signal(unix.SIGKILL)
+	if _, err := d.process.wait(5 * time.Second); err != nil {
+		d.t.Fatal(err)
+	}
+	d.process = nil
+	if peer == "virtiofsd" {
+		_ = os.Remove(d.Socket)
+	}
+}
+
+// Restart ends the daemon and starts it again.
+func (d *Daemon) Restart() {
+	d.t.Helper()
+	d.Stop()
+	d.Start()
+}
+
+// Pid returns the daemon's process id.
+func (d *Daemon) Pid() int { return d.process.cmd.Process.Pid }
+
+// Alive fails the test if the daemon has ended.
+func (d *Daemon) Alive() {
+	d.t.Helper()
+	if d.process != nil && !d.process.running() && peer == "" {
+		d.t.Fatalf("the daemon has ended: %v", d.process.cmd.ProcessState)
+	}
+}
+
+// Signal sends the daemon a signal.
+func (d *Daemon) Signal(s syscall.Signal) { d.process.signal(s) }
+
+func (d *Daemon) metrics() string { return filepath.Join(d.dir, "metrics") }
+
+// Metrics returns the daemon's metrics: those with the same name are added up.
+func (d *Daemon) Metrics() map[string]float64 {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", d.metrics())
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://daemon/metrics", nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	sums := map[string]float64{}
+	for s := bufio.NewScanner(resp.Body); s.Scan(); {
+		if strings.HasPrefix(s.Text(), "#") {
+			continue
+		}
+		name, _, _ := strings.Cut(s.Text(), " ")
+		name, _, _ = strings.Cut(name, "{")
+		value, err := strconv.ParseFloat(s.Text()[strings.LastIndexByte(s.Text(), ' ')+1:], 64)
+		if err != nil {
+			d.t.Fatalf("metrics line %q: %v", s.Text(), err)
+		}
+		sums[name] += value
+	}
+	return sums
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// GuestConfig says what a guest is to do.
+type GuestConfig struct {
+	// Script is what it runs in the share, which is mounted at /mnt: bash with
+	// -e, -u and -x. The test program is there as $guest.
+	Script string
+	// Mem is its memory, such as "2G"; if empty, 2G in User-mode Linux and 1G in
+	// QEMU.
+	Mem string
+	// CPUs is its number of processors; 0 is the script's default.
+	CPUs int
+	// Reboot lets a QEMU guest reboot.
+	Reboot bool
+	// Bare leaves out a QEMU guest's second share with the programs: what runs is
+	// busybox and its shell.
+	Bare bool
+}
+
+// Vehicle is a way to run guests.
+type Vehicle func(*testing.T, *Daemon, GuestConfig) *Guest
+
+// Guest is a running guest.
+type Guest struct {
+	t       testing.TB
+	name    string
+	dir     string
+	daemon  *Daemon
+	process *process
+	qmp     *QMP
+}
+
+// script runs a script of hack that prints a path. It builds what is missing.
+func script(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(root(), "hack", name), args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, &stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// prelude stands before every script. "part NAME COMMAND..." runs one of several parts,
+// says how it ended, and lets the script go on; see Guest.Part.
+const prelude = `
+guest=/run/vm/guest
+part() {
+	local name=$1 code
+	shift
+	echo "$name begins"
+	set +e
+	(set -e; "$@")
+	code=$?
+	set -e
+	echo "$name ended with $code"
+}
+echo the command runs
+set -eux
+`
+
+func newGuest(t *testing.T, name string, d *Daemon, c GuestConfig) *Guest {
+	t.Helper()
+	g := &Guest{t: t, name: name, dir: Dir(t), daemon: d}
+	if err := os.WriteFile(g.path("command"), []byte(prelude+c.Script), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"stdout", "stderr", "console", "status", "vehicle"} {
+		if err := os.WriteFile(g.path(name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return g
+}
+
+func (g *Guest) path(name string) string { return filepath.Join(g.dir, name) }
+
+// start starts the script that runs the guest.
+func (g *Guest) start(stdout, stderr string, name string, args ...string) {
+	g.t.Helper()
+	cmd := exec.Command(filepath.Join(root(), "hack", name), args...)
+	out, err := os.OpenFile(g.path(stdout), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer out.Close()
+	errs, err := os.OpenFile(g.path(stderr), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer errs.Close()
+	cmd.Stdout, cmd.Stderr = out, errs
+	g.t.Cleanup(func() {
+		if g.process != nil {
+			g.Kill()
+		}
+		if g.t.Failed() {
+			for _, name := range []string{"console", "vehicle", "stderr", "stdout"} {
+				showTail(g.t, g.name+"'s "+name, g.path(name), 40)
+			}
+		}
+	})
+	if g.process, err = startProcess(cmd, unix.SIGTERM); err != nil {
+		g.t.Fatal(err)
+	}
+	g.await("command runs", 2*time.Minute, func() bool { return strings.Contains(g.Stdout(), "the command runs") })
+}
+
+// UML starts a guest in User-mode Linux and returns when its command runs.
+func UML(t *testing.T, d *Daemon, c GuestConfig) *Guest {
+	t.Helper()
+	script(t, "build-uml.sh")
+	script(t, "debian-root.sh")
+	g := newGuest(t, "the guest (User-mode Linux)", d, c)
+	args := []string{
+		"--socket", d.Socket, "--tag", Tag, "--command", g.path("command"), "--console", g.path("console"),
+		"--add", Program(t, "test/guest") + ":guest",
+	}
+	if peer == "virtiofsd" {
+		args = append(args, "--type", "virtiofs")
+	}
+	if c.Mem != "" {
+		args = append(args, "--mem", c.Mem)
+	}
+	if c.CPUs != 0 {
+		args = append(args, "--cpus", fmt.Sprint(c.CPUs))
+	}
+	g.start("stdout", "stderr", "run-uml.sh", args...)
+	return g
+}
+
+// QEMU starts a guest in QEMU and returns when its command runs.
+func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
+	t.Helper()
+	script(t, "debian-root.sh")
+	script(t, "guest-kernel.sh")
+	g := newGuest(t, "the guest (QEMU)", d, c)
+	initrd := script(t, "initramfs.sh", "--output", g.path("initrd"),
+		"--command", g.path("command"), "--add", Program(t, "test/guest")+":guest")
+	args := []string{
+		"--tag", Tag, "--initrd", initrd, "--qmp", g.path("qmp"),
+		"--console", g.path("console"), "--stdout", g.path("stdout"), "--stderr", g.path("stderr"), "--status", g.path("status"),
+	}
+	if peer == "qemu" {
+		args = append(args, "--peer", "qemu", "--share", d.Export)
+	} else {
+		args = append(args, "--socket", d.Socket)
+	}
+	if !c.Bare {
+		args = append(args, "--chroot")
+	}
+	if c.Reboot {
+		args = append(args, "--reboot")
+	}
+	if c.Mem != "" {
+		args = append(args, "--mem", c.Mem)
+	}
+	if c.CPUs != 0 {
+		args = append(args, "--cpus", fmt.Sprint(c.CPUs))
+	}
+	g.start("vehicle", "vehicle", "run-qemu.sh", args...)
+	return g
+}
+
+// Stdout returns what the guest has written to its standard output.
+func (g *Guest) Stdout() string {
+	content, err := os.ReadFile(g.path("stdout"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(content), "\r", "")
+}
+
+// await waits until something is true while the guest runs.
+func (g *Guest) await(what string, timeout time.Duration, f func() bool) {
+	g.t.Helper()
+	for deadline := time.Now().Add(timeout); !f(); time.Sleep(20 * time.Millisecond) {
+		if !g.process.running() && !f() {
+			g.t.Fatalf("%s has ended (%v) before this: %s", g.name, g.process.cmd.ProcessState, what)
+		}
+		if time.Now().After(deadline) {
+			g.t.Fatalf("%s: not in %v: %s", g.name, timeout, what)
+		}
+	}
+}
+
+// WaitFor waits until the guest has written a line n times.
+func (g *Guest) WaitFor(line string, n int, timeout time.Duration) {
+	g.t.Helper()
+	g.await(fmt.Sprintf("%d times the line %q", n, line), timeout, func() bool {
+		return strings.Count("\n"+g.Stdout(), "\n"+line+"\n") >= n
+	})
+}
+
+// Wait waits until the guest has ended by itself, its command with status 0, and returns
+// what it wrote.
+func (g *Guest) Wait(timeout time.Duration) string {
+	g.t.Helper()
+	began := time.Now()
+	if _, err := g.process.wait(timeout); err != nil {
+		g.t.Fatalf("%s: %v", g.name, err)
+	}
+	status := g.process.cmd.ProcessState.String()
+	if line := strings.TrimSpace(tail(g.path("status"), 1)); line != "" {
+		status = line // QEMU's exit status is not the command's
+	}
+	g.closeQMP()
+	g.process = nil
+	if status != "exit 0" && status != "exit status 0" {
+		g.t.Fatalf("%s: %s", g.name, status)
+	}
+	g.daemon.Alive()
+	g.t.Logf("%s: %.1f s", g.name, time.Since(began).Seconds())
+	return g.Stdout()
+}
+
+// Part waits until a part of the script has ended, and fails the test if it failed.
+func (g *Guest) Part(name string, timeout time.Duration) {
+	g.t.Helper()
+	began := time.Now()
+	var outcome string
+	g.await("the end of the part "+name, timeout, func() bool {
+		_, rest, _ := strings.Cut("\n"+g.Stdout(), "\n"+name+" ended with ")
+		var complete bool
+		outcome, _, complete = strings.Cut(rest, "\n")
+		return complete
+	})
+	g.t.Logf("%s: %.1f s", name, time.Since(began).Seconds())
+	if outcome != "0" {
+		g.t.Errorf("%s: the part %s ended with %s", g.name, name, outcome)
+	}
+}
+
+// Kill ends the guest as if its power was cut.
+func (g *Guest) Kill() {
+	g.t.Helper()
+	g.closeQMP()
+	g.process.end(5 * time.Second)
+	g.process = nil
+}
+
+func (g *Guest) closeQMP() {
+	if g.qmp != nil {
+		g.qmp.close()
+		g.qmp = nil
+	}
+}

@@ -22,9 +22,11 @@ const (
 	userBase  = 0x7f00_0000_0000
 	ringSize  = 128
 	slots     = ringSize / 2
-	slotOut   = 64 << 10 // room for a T-message
-	slotIn    = 64 << 10 // room for its reply
-	memSize   = 64<<10 + slots*(slotOut+slotIn)
+	slotOut   = 1<<20 + 64<<10 // room for a T-message
+	slotIn    = 4 << 20        // room for its reply
+	slotTable = 16 << 10       // room for an indirect table
+	slotSize  = slotOut + slotIn + slotTable
+	memSize   = 64<<10 + slots*slotSize
 )
 
 // rig is a guest with one virtio-9p device, without a VMM: a ring in shared memory and two
@@ -145,8 +147,14 @@ func (r *rig) stop() uint16 {
 
 // slot returns the guest addresses of a slot's buffers.
 func (r *rig) slot(i int) (out, in uint64) {
-	out = guestBase + 64<<10 + uint64(i)*(slotOut+slotIn)
+	out = guestBase + 64<<10 + uint64(i)*slotSize
 	return out, out + slotOut
+}
+
+// table returns the guest address of a slot's indirect table.
+func (r *rig) table(i int) uint64 {
+	_, in := r.slot(i)
+	return in + slotIn
 }
 
 // submit makes the request in slot i available; the message stands there already.

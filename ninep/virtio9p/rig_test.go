@@ -23,7 +23,7 @@ const (
 	ringSize  = 128
 	slots     = ringSize / 2
 	slotOut   = 1<<20 + 64<<10 // room for a T-message
-	slotIn    = 4 << 20        // room for its reply
+	slotIn    = 1<<20 + 64<<10 // room for its reply
 	slotTable = 16 << 10       // room for an indirect table
 	slotSize  = slotOut + slotIn + slotTable
 	memSize   = 64<<10 + slots*slotSize

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ninep
+
+import (
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// hookFile is a nullFile whose Write and Lock a test says.
+type hookFile struct {
+	nullFile
+	write func(c *Call) (int, error)
+	lock  func(c *Call) (LockStatus, error)
+}
+
+func (f *hookFile) Attach(*Call, Name) (File, QID, error)                    { return f, nullQID, nil }
+func (f *hookFile) Reset()                                                   {}
+func (f *hookFile) Write(c *Call, src []unix.Iovec, off uint64) (int, error) { return f.write(c) }
+func (f *hookFile) Lock(c *Call, _ *Lock) (LockStatus, error)                { return f.lock(c) }
+func (f *hookFile) Walk(_ *Call, names []Name, _ []QID) (File, int, error)   { return f, len(names), nil }
+
+// hand is a transport whose every step a test takes by hand.
+type hand struct {
+	*rig
+	mu    sync.Mutex
+	order []uint16 // tags, in the order in which replies were published
+}
+
+// flight is a request of a hand.
+type flight struct {
+	c    *Call
+	out  []byte
+	n    int // of the published reply
+	done bool
+}
+
+// newHand returns a hand on a session that has f open as fid 1.
+func newHand(t *testing.T, f *hookFile) *hand {
+	h := &hand{rig: newRigL(t, Config{Backend: f})}
+	h.do(&Twalk{FID: 0, NewFID: 1}, &Rwalk{})
+	h.do(&Tlopen{FID: 1, Flags: unix.O_RDWR}, &Rlopen{})
+	return h
+}
+
+func (h *hand) WillBlock(*Call) {}
+
+func (h *hand) Complete(c *Call, n int) {
+	h.publish(c, n)
+	h.s.End(c)
+}
+
+func (h *hand) publish(c *Call, n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := c.Cookie.(*flight)
+	if f.done {
+		h.t.Error("two replies to one request")
+	}
+	f.n, f.done = n, true
+	h.order = append(h.order, c.state.tag)
+}
+
+// begin begins the message under the tag.
+func (h *hand) begin(tag uint16, m Message) *flight {
+	f := &flight{c: h.s.NewCall(), out: make([]byte, 100)}
+	f.c.Transport, f.c.Cookie, f.c.Thread = h, f, new(Thread)
+	aim(f.c, encode(h.t, tag, m), f.out)
+	h.s.Begin(f.c)
+	return f
+}
+
+// serve serves f, and publishes a reply that does not come later.
+func (h *hand) serve(f *flight) int {
+	n := h.s.Serve(f.c)
+	if n != Deferred {
+		h.publish(f.c, n)
+	}
+	return n
+}
+
+// flush begins and serves a Tflush.
+func (h *hand) flush(tag, old uint16) *flight {
+	f := h.begin(tag, &Tflush{OldTag: old})
+	if h.serve(f) != Deferred {
+		h.s.End(f.c)
+	}
+	return f
+}
+
+func (h *hand) isDone(f *flight) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return f.done
+}
+
+// answered fails unless f has ended with the reply.
+func (h *hand) answered(f *flight, want Message) {
+	h.t.Helper()
+	if !h.isDone(f) {
+		h.t.Fatalf("no %T yet", want)
+	}
+	if f.n < 0 {
+		h.t.Fatalf("ended with %d", f.n)
+	}
+	if _, err := ParseMessage(f.out[:f.n], want); err != nil {
+		h.t.Fatalf("%T: %v", want, err)
+	}
+}
+
+// waiting fails if f has ended.
+func (h *hand) waiting(f *flight) {
+	h.t.Helper()
+	if h.isDone(f) {
+		h.t.Fatal("ended already")
+	}
+}
+
+// blockingWrite makes f's Write wait for release, and tells when it has begun.
+func blockingWrite(f *hookFile) (began chan struct{}, release chan struct{}) {
+	began, release = make(chan struct{}), make(chan struct{})
+	f.write = func(*Call) (int, error) {
+		began <- struct{}{}
+		<-release
+		return 1, nil
+	}
+	return began, release
+}
+
+func TestFlushWaitsForTheEndOfTheOldRequest(t *testing.T) {
+	f := &hookFile{}
+	h := newHand(t, f)
+	began, release := blockingWrite(f)
+	old := h.begin(5, &Twrite{FID: 1, Data: []byte("x")})
+	served := make(chan int)
+	go func() { served <- h.s.Serve(old.c) }()
+	<-began
+	fl := h.flush(6, 5)
+	h.waiting(fl)
+	release <- struct{}{}
+	n := <-served
+	// Done, but its reply is not on its way yet.
+	h.waiting(fl)
+	h.publish(old.c, n)
+	h.waiting(fl)
+	h.s.End(old.c)
+	h.answered(old, &Rwrite{})
+	h.answered(fl, &Rflush{})
+}
+
+func TestFlushOfWhatIsNotInFlight(t *testing.T) {
+	f := &hookFile{}
+	h := newHand(t, f)
+	f.write = func(*Call) (int, error) { return 1, nil }
+	old := h.begin(5, &Twrite{FID: 1, Data: []byte("x")})
+	h.serve(old)
+	h.s.End(old.c)
+	h.answered(h.flush(6, 5), &Rflush{}) // ended
+	h.answered(h.flush(6, 9), &Rflush{}) // never was
+	h.answered(h.flush(6, 6), &Rflush{}) // itself
+	h.answered(h.flush(NoTag, NoTag), &Rflush{})
+
+	// One that comes after the Tflush is not meant.
+	fl := h.begin(6, &Tflush{OldTag: 5})
+	later := h.begin(5, &Twrite{FID: 1, Data: []byte("x")})
+	h.serve(fl)
+	h.answered(fl, &Rflush{})
+	h.s.End(fl.c)
+	h.serve(later)
+	h.s.End(later.c)
+}
+
+func TestFlushOfATagThatIsUsedAgain(t *testing.T) {
+	// The client has seen the first reply and used its tag again, before the
+	// transport came to end the first request. The second is meant.
+	f := &hookFile{write: func(*Call) (int, error) { return 1, nil }}
+	h := newHand(t, f)
+	for _, firstEnds := range []string{"before", "after"} {
+		t.Run(firstEnds, func(t *testing.T) {
+			first := h.begin(5, &Twrite{FID: 1, Data: []byte("x")})
+			h.serve(first)
+			second := h.begin(5, &Twrite{FID: 1, Data: []byte("y")})
+			fl := h.flush(6, 5)
+			if firstEnds == "before" {
+				h.s.End(first.c)
+			}
+			h.waiting(fl)
+			h.serve(second)
+			h.waiting(fl)
+			h.s.End(second.c)
+			h.answered(fl, &Rflush{})
+			if firstEnds == "after" {
+				h.s.End(first.c)
+			}
+		})
+	}
+}
+
+func TestFlushesOfOneRequestAndOfAFlush(t *testing.T) {
+	f := &hookFile{write: func(*Call) (int, error) { return 1, nil }}
+	h := newHand(t, f)
+	old := h.begin(5, &Twrite{FID: 1, Data: []byte("x")})
+	f1 := h.flush(11, 5)
+	f2 := h.flush(12, 5)
+	f3 := h.flush(13, 11)
+	f4 := h.flush(14, 13)
+	for _, fl := range []*flight{f1, f2, f3, f4} {
+		h.waiting(fl)
+	}
+	h.order = nil
+	h.serve(old)
+	h.s.End(old.c)
+	for _, fl := range []*flight{f1, f2, f3, f4} {
+		h.answered(fl, &Rflush{})
+	}
+	at := map[uint16]int{}
+	for i, tag := range h.order {
+		at[tag] = i
+	}
+	for _, pair := range [][2]uint16{{5, 11}, {11, 12}, {11, 13}, {13, 14}} {
+		if at[pair[0]] > at[pair[1]] {
+			t.Errorf("replies came in the order %v", h.order)
+		}
+	}
+}
+
+// lockTest is a hand with a Tlock that waits under the tag 5.
+type lockTest struct {
+	*hand
+	file    *hookFile
+	cancels int
+	locker  *Call
+}
+
+func newLockTest(t *testing.T) *lockTest {
+	l := &lockTest{file: &hookFile{}}
+	l.hand = newHand(t, l.file)
+	l.file.lock = func(c *Call) (LockStatus, error) {
+		l.locker = c
+		c.Defer(func() { l.cancels++ })
+		return LockError, unix.EDOM // not to be looked at
+	}
+	return l
+}
+
+// wait begins and serves the Tlock.
+func (l *lockTest) wait() *flight {
+	f := l.begin(5, &Tlock{FID: 1, Lock: Lock{Flags: LockFlagBlock}})
+	l.serve(f)
+	return f
+}
+
+func (l *lockTest) status(f *flight, want LockStatus) {
+	l.t.Helper()
+	var r Rlock
+	l.answered(f, &r)
+	if r.Status != want {
+		l.t.Errorf("status %d, want %d", r.Status, want)
+	}
+}
+
+func TestDeferredLock(t *testing.T) {
+	l := newLockTest(t)
+	lock := l.wait()
+	l.waiting(lock)
+	if n := l.s.parked.Load(); n != 1 {
+		t.Errorf("%d locks wait", n)
+	}
+	l.locker.FinishLock(LockSuccess, nil)
+	l.status(lock, LockSuccess)
+	if l.cancels != 0 {
+		t.Error("cancelled")
+	}
+	lock = l.wait()
+	l.locker.FinishLock(LockError, unix.ENOLCK)
+	if _, err := ParseMessage(lock.out[:lock.n], &Rlock{}); err != unix.ENOLCK {
+		t.Errorf("got %v", err)
+	}
+	if n := l.s.parked.Load(); n != 0 {
+		t.Errorf("%d locks wait", n)
+	}
+	// A backend's mistake must not do harm.
+	l.locker.FinishLock(LockSuccess, nil)
+}
+
+func TestDeferredLockThatIsAnsweredBeforeServeReturns(t *testing.T) {
+	l := newLockTest(t)
+	l.file.lock = func(c *Call) (LockStatus, error) {
+		c.Defer(func() { t.Error("cancelled") })
+		c.FinishLock(LockSuccess, nil)
+		return LockError, unix.EDOM
+	}
+	lock := l.wait()
+	l.status(lock, LockSuccess)
+	l.s.End(lock.c)
+}
+
+func TestFlushOfADeferredLock(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status LockStatus
+		reply  bool
+	}{
+		{"not_taken", LockBlocked, false},
+		{"taken_meanwhile", LockSuccess, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLockTest(t)
+			lock := l.wait()
+			fl := l.flush(6, 5)
+			fl2 := l.flush(7, 5)
+			if l.cancels != 1 {
+				t.Fatalf("cancelled %d times", l.cancels)
+			}
+			l.waiting(fl)
+			l.waiting(lock)
+			l.locker.FinishLock(c.status, nil)
+			if c.reply {
+				l.status(lock, c.status)
+			} else if !l.isDone(lock) || lock.n != 0 {
+				t.Errorf("ended with %d bytes", lock.n)
+			}
+			l.answered(fl, &Rflush{})
+			l.answered(fl2, &Rflush{})
+		})
+	}
+}
+
+func TestFlushThatCancelsAtOnce(t *testing.T) {
+	// cancel may finish the request itself.
+	l := newLockTest(t)
+	l.file.lock = func(c *Call) (LockStatus, error) {
+		c.Defer(func() { c.FinishLock(LockBlocked, nil) })
+		return LockBlocked, nil
+	}
+	lock := l.wait()
+	fl := l.flush(6, 5)
+	l.answered(fl, &Rflush{})
+	if !l.isDone(lock) || lock.n != 0 {
+		t.Errorf("ended with %d bytes", lock.n)
+	}
+}
+
+func TestWhatComesBeforeALockWaits(t *testing.T) {
+	// A Tflush, a Drain, a Reset that come while the backend is about to call
+	// Defer are not lost.
+	for name, event := range map[string]func(l *lockTest){
+		"flush": func(l *lockTest) { l.flush(6, 5) },
+		"drain": func(l *lockTest) { l.s.Drain() },
+		"reset": func(l *lockTest) { l.s.Reset() },
+	} {
+		for _, when := range []string{"before_defer", "after_defer"} {
+			t.Run(name+"_"+when, func(t *testing.T) {
+				l := newLockTest(t)
+				l.file.lock = func(c *Call) (LockStatus, error) {
+					if when == "before_defer" {
+						event(l)
+					}
+					c.Defer(func() { l.cancels++ })
+					if when == "after_defer" {
+						event(l)
+					}
+					return LockBlocked, nil
+				}
+				lock := l.wait()
+				if l.cancels != 1 {
+					t.Fatalf("cancelled %d times", l.cancels)
+				}
+				lock.c.FinishLock(LockBlocked, nil)
+				if !l.isDone(lock) {
+					t.Error("not ended")
+				}
+			})
+		}
+	}
+}
+
+func TestDrain(t *testing.T) {
+	l := newLockTest(t)
+	lock := l.wait()
+	l.s.Drain()
+	l.s.Drain()
+	if l.cancels != 1 {
+		t.Fatalf("cancelled %d times", l.cancels)
+	}
+	l.locker.FinishLock(LockBlocked, nil)
+	l.status(lock, LockBlocked)
+	// What comes after may wait again.
+	lock = l.wait()
+	if l.cancels != 1 {
+		t.Error("a lock that came after Drain was cancelled")
+	}
+	l.waiting(lock)
+	l.locker.FinishLock(LockSuccess, nil)
+	l.status(lock, LockSuccess)
+}
+
+func TestClunkEndsTheWaitOfItsLocks(t *testing.T) {
+	l := newLockTest(t)
+	l.wait()
+	l.do(&Tclunk{FID: 0}, &Rclunk{})
+	if l.cancels != 0 {
+		t.Fatal("cancelled by the clunk of another fid")
+	}
+	l.do(&Tclunk{FID: 1}, &Rclunk{})
+	if l.cancels != 1 {
+		t.Fatalf("cancelled %d times", l.cancels)
+	}
+	if n := l.s.Stats().FIDs; n != 0 {
+		t.Errorf("%d fids", n)
+	}
+	l.locker.FinishLock(LockBlocked, nil)
+}

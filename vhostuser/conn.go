@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -108,7 +109,7 @@ func (c *conn) wait(events int16, channel int) (channelClosed bool, err error) {
 	for {
 		_, err := unix.Poll(p[:], -1)
 		switch {
-		case errors.Is(err, unix.EINTR):
+		case passing(err):
 			continue
 		case err != nil:
 			return false, fmt.Errorf("poll: %w", err)
@@ -118,6 +119,16 @@ func (c *conn) wait(events int16, channel int) (channelClosed bool, err error) {
 		// A front end that is going away closes both; what it said before is still to be read.
 		return p[2].Revents != 0 && p[0].Revents&unix.POLLHUP == 0, nil
 	}
+}
+
+// passing reports whether a system call is to be tried again. A host that is short of memory for
+// a moment must not cost a virtual machine its device.
+func passing(err error) bool {
+	if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS) {
+		time.Sleep(time.Millisecond)
+		return true
+	}
+	return errors.Is(err, unix.EINTR)
 }
 
 // receive reads the next message. m.close is to be called whatever it returns; m.payload is
@@ -167,7 +178,7 @@ func (c *conn) recv(p []byte, m *message) (int, error) {
 	for {
 		n, oobn, flags, _, err := unix.Recvmsg(c.fd, p, c.oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		switch {
-		case errors.Is(err, unix.EINTR):
+		case passing(err):
 			continue
 		case errors.Is(err, unix.EAGAIN):
 			if _, err := c.wait(unix.POLLIN, -1); err != nil {
@@ -217,7 +228,7 @@ func parseFDs(oob []byte) ([]int, error) {
 func (c *conn) discard() error {
 	n, _, err := unix.Recvfrom(c.fd, c.buf[:], unix.MSG_DONTWAIT)
 	switch {
-	case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
+	case passing(err), errors.Is(err, unix.EAGAIN):
 		return nil
 	case errors.Is(err, unix.ECONNRESET):
 		return io.EOF
@@ -237,7 +248,7 @@ func (c *conn) reply(request Request, payload []byte) error {
 	for len(b) > 0 {
 		n, err := unix.SendmsgN(c.fd, b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch {
-		case errors.Is(err, unix.EINTR):
+		case passing(err):
 		case errors.Is(err, unix.EAGAIN):
 			if _, err := c.wait(unix.POLLOUT, -1); err != nil {
 				return err

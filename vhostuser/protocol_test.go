@@ -69,12 +69,9 @@ func readable(fd int, timeout time.Duration) bool {
 	return false
 }
 
-// TestGolden is bytes sent and bytes answered, in order, on one connection, on a little-endian
-// host.
+// TestGolden is bytes sent and bytes answered, in order, on one connection. Numbers are in host
+// byte order: that of the hosts which have QEMU's KVM and Go's race detector both is little-endian.
 func TestGolden(t *testing.T) {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("host is big-endian")
-	}
 	fe := vhosttest.Start(t, newFake(), vhosttest.Options{})
 	for _, c := range []struct{ name, send, answer string }{
 		{"get_features", "01000000 01000000 00000000", "01000000 05000000 08000000 01000074 01000000"},

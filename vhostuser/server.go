@@ -116,6 +116,11 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	for {
 		uc, err := accept(ctx, l, s.log)
 		if err != nil {
+			// A listener that fails is no reason to drop the virtual machine that is connected.
+			select {
+			case <-done:
+			case <-ctx.Done():
+			}
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -166,19 +171,21 @@ const acceptRetry = 100 * time.Millisecond
 // accept accepts the next connection. What can pass (no file descriptor left) is no reason to end:
 // somebody's virtual machine may be connected.
 func accept(ctx context.Context, l *net.UnixListener, log *slog.Logger) (*net.UnixConn, error) {
-	for {
+	for first := true; ; first = false {
 		uc, err := l.AcceptUnix()
-		if err == nil {
-			return uc, nil
-		}
 		switch {
+		case err == nil:
+			return uc, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ECONNABORTED):
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM),
+			errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ECONNABORTED):
 		default:
 			return nil, fmt.Errorf("accept: %w", err)
 		}
-		log.Warn("accepting a connection failed, trying again", "error", err)
+		if first {
+			log.Warn("accepting a connection failed, trying again", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(acceptRetry):

@@ -136,14 +136,14 @@ func (s *session) run() error {
 	if errors.Is(err, errFraming) {
 		s.stats.framingErrors.Add(1)
 		s.log.Error("connection lost its framing, discarding what follows", "error", err)
-		s.guard(func() error { s.stopRings(); return nil })
+		s.attempt(s.stopRings)
 		err = s.discard()
 	}
 	reason := "disconnected"
 	if errors.Is(err, errShutdown) {
 		reason = "shutdown"
 	}
-	s.guard(func() error { s.end(reason); return nil })
+	s.attempt(func() { s.end(reason) })
 	closeFD(&s.channel)
 	if errors.Is(err, io.EOF) || errors.Is(err, errShutdown) {
 		err = nil
@@ -160,7 +160,7 @@ func (s *session) serve() error {
 			return err
 		}
 		if channelClosed {
-			s.guard(func() error { s.channelClosed(); return nil })
+			s.attempt(s.channelClosed)
 			continue
 		}
 		if err = s.conn.receive(&m); err == nil {
@@ -181,7 +181,7 @@ func (s *session) discard() error {
 			return err
 		}
 		if channelClosed {
-			s.guard(func() error { s.channelClosed(); return nil })
+			s.attempt(s.channelClosed)
 			continue
 		}
 		if err := s.conn.discard(); err != nil {
@@ -255,6 +255,13 @@ func (s *session) guard(f func() error) (err error) {
 		s.log.Error("panic in a request", "panic", r, "stack", string(debug.Stack()))
 	}()
 	return f()
+}
+
+// attempt is guard for what nobody is told of.
+func (s *session) attempt(f func()) {
+	if err := s.guard(func() error { f(); return nil }); err != nil {
+		s.log.Error("session could not be wound up", "error", err)
+	}
 }
 
 // realize begins a session. It is also called when a ring is to run without a session:

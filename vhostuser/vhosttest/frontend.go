@@ -206,6 +206,13 @@ func (fe *FrontEnd) event(initial uint, socket bool) [2]int {
 	return [2]int{fd, fd}
 }
 
+// KickFD returns the eventfd that a write to kicks the device; -1 before the driver starts.
+func (fe *FrontEnd) KickFD() int { return fe.kick }
+
+// CallFD returns the fd that notifications of the driver are read from; -1 before the device is
+// realized.
+func (fe *FrontEnd) CallFD() int { return fe.call[0] }
+
 // Kick tells the device that there is something on the ring.
 func (fe *FrontEnd) Kick() {
 	if _, err := unix.Write(fe.kick, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ninep
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"reflect"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// rlerror decodes a reply that must be an Rlerror under the tag.
+func rlerror(t *testing.T, reply []byte, tag uint16) unix.Errno {
+	t.Helper()
+	var r Rlerror
+	got, err := ParseMessage(reply, &r)
+	if err != nil {
+		t.Fatalf("reply % x: %v", reply, err)
+	}
+	if got != tag {
+		t.Fatalf("tag %#x, want %#x", got, tag)
+	}
+	return unix.Errno(r.Ecode)
+}
+
+func TestHeadersThatLie(t *testing.T) {
+	r := newRigL(t, Config{Backend: &nullBackend{}})
+	for _, c := range []struct {
+		name string
+		msg  string
+		tag  uint16
+	}{
+		{"nothing", "", NoTag},
+		{"one_byte", "07", NoTag},
+		{"six_bytes", "07000000 78 01", NoTag},
+		{"size_0", "00000000 78 0100 00000000", 1},
+		{"size_6", "06000000 78 0100 00000000", 1},
+		{"size_of_more_than_there_is", "0c000000 78 0100 00000000", 1},
+		{"size_max", "ffffffff 78 0100 00000000", 1},
+		{"size_negative", "00000080 78 0100 00000000", 1},
+		{"size_leaves_fields_out", "07000000 78 0100 00000000", 1},
+		{"size_within_a_field", "09000000 78 0100 00000000", 1},
+		{"size_of_more_than_the_fields", "0c000000 78 0100 00000000 00", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			msg := unhex(t, c.msg)
+			if got := rlerror(t, r.raw(msg), c.tag); got != unix.EBADMSG {
+				t.Errorf("got %v", got)
+			}
+			// Where no Rlerror fits, there is no reply.
+			aim(r.c, msg, r.out[:10])
+			if n := r.serve(); n != 0 {
+				t.Errorf("%d bytes of reply in 10 bytes", n)
+			}
+		})
+	}
+	// What follows the message in its memory is none of its business.
+	msg := append(encode(t, 1, &Tgetattr{}), "more"...)
+	if _, err := ParseMessage(r.raw(msg), &Rgetattr{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCutMessages(t *testing.T) {
+	// Every message, cut at every byte, its size field telling the truth.
+	for _, g := range golden {
+		o := &ops[opIndex[g.m.Type()]]
+		if o.run == nil || g.m.Type() == MsgTversion {
+			continue
+		}
+		msg := unhex(t, g.wire)
+		r := newRigL(t, Config{Backend: &nullBackend{}})
+		for n := headerSize; n < len(msg); n++ {
+			cut := bytes.Clone(msg[:n])
+			binary.LittleEndian.PutUint32(cut, uint32(n))
+			if got := rlerror(t, r.raw(cut), 0x0201); got != unix.EBADMSG {
+				t.Errorf("%v, %d of %d bytes: %v", g.m.Type(), n, len(msg), got)
+			}
+		}
+		if n := r.s.Stats().FIDs; n != 1 {
+			t.Errorf("%v, cut: %d fids", g.m.Type(), n)
+		}
+	}
+}
+
+func TestStringsThatGoBeyondTheMessage(t *testing.T) {
+	r := newRigL(t, Config{Backend: &nullBackend{}})
+	for _, wire := range []string{
+		"14000000 6e 0100 00000000 01000000 0100 ffff 61",        // Twalk, name of 65535
+		"11000000 6e 0100 00000000 01000000 ffff",                // Twalk of 65535 names
+		"13000000 6e 0100 00000000 01000000 0200 0000",           // Twalk of 2, one there
+		"16000000 48 0100 00000000 0200 64 ed010000 05000000",    // Tmkdir, name eats the mode
+		"1b000000 76 0100 00000000 0000000000000000 05000000 00", // Twrite of 5, one there
+		"17000000 76 0100 00000000 0000000000000000 ffffffff",    // Twrite of 4 GiB
+		"1f000000 20 0100 00000000 0700 757365722e61 0300000000000000 02000000",
+	} {
+		msg := unhex(t, wire)
+		binary.LittleEndian.PutUint32(msg, uint32(len(msg)))
+		want := []unix.Errno{unix.EBADMSG}
+		if strings.Contains(wire, "ffff") && msg[4] == byte(MsgTwalk) {
+			want = append(want, unix.EINVAL) // too many names
+		}
+		got := rlerror(t, r.raw(msg), 1)
+		if got != want[0] && got != want[len(want)-1] {
+			t.Errorf("%s: %v", wire, got)
+		}
+	}
+}
+
+func TestLongMessages(t *testing.T) {
+	r := newRigL(t, Config{Backend: &nullBackend{}})
+	// All that the limits of names allow is taken.
+	long := Name(strings.Repeat("n", maxName))
+	w := &Twalk{FID: 0, NewFID: 1}
+	for range maxWalkNames {
+		w.Names = append(w.Names, long)
+	}
+	r.do(w, &Rwalk{QIDs: make([]QID, 0, maxWalkNames)})
+	r.do(&Tsymlink{Name: long, Target: Name(strings.Repeat("t", maxTarget))}, &Rsymlink{})
+	// What is longer is refused without looking at all of it.
+	huge := Name(strings.Repeat("n", 40000))
+	for _, m := range []Message{
+		&Twalk{FID: 0, NewFID: 2, Names: []Name{huge}},
+		&Tsymlink{Name: long, Target: huge},
+		&Tmkdir{Name: huge},
+		&Tlock{FID: 1, Lock: Lock{ClientID: huge}},
+	} {
+		if err := r.try(m, newMessage(m)); err != unix.ENAMETOOLONG {
+			t.Errorf("%v: %v", m.Type(), err)
+		}
+	}
+	// And what is longer than msize is not taken at all.
+	r.do(&Tversion{Msize: 4096, Version: Name(versionL)}, &Rversion{})
+	r.do(&Tattach{AFID: NoFID}, &Rattach{})
+	if err := r.try(w, &Rwalk{}); err != unix.EMSGSIZE {
+		t.Errorf("Twalk of more than msize: %v", err)
+	}
+	r.do(&Twalk{NewFID: 1}, &Rwalk{})
+	r.do(&Tlopen{FID: 1, Flags: unix.O_RDWR}, &Rlopen{})
+	r.do(&Twrite{FID: 1, Data: make([]byte, 4096-writeHeader)}, &Rwrite{})
+	if err := r.try(&Twrite{FID: 1, Data: make([]byte, 4096-writeHeader+1)}, &Rwrite{}); err != unix.EMSGSIZE {
+		t.Errorf("Twrite of more than msize: %v", err)
+	}
+}
+
+func TestRoomForTheReply(t *testing.T) {
+	// An operation whose reply does not fit is not done.
+	for _, g := range golden {
+		typ := g.m.Type()
+		o := &ops[opIndex[typ]]
+		if o.run == nil || typ == MsgTversion || typ == MsgTattach {
+			continue
+		}
+		b := &nullBackend{}
+		b.file.dir = typ == MsgTreaddir
+		r := newRigL(t, Config{Backend: b})
+		setUp(r, typ)
+		msg := unhex(t, g.wire)
+		least := 0
+		for n := range 200 {
+			aim(r.c, msg, r.out[:n])
+			got := r.serve()
+			switch {
+			case got > n:
+				t.Fatalf("%v: reply of %d bytes in %d", typ, got, n)
+			case got == 0 && n >= rlerrorSize:
+				t.Errorf("%v: no reply in %d bytes", typ, n)
+			case got > 0 && uint32(got) != binary.LittleEndian.Uint32(r.out):
+				t.Errorf("%v: %d bytes of reply say they are %d", typ, got, binary.LittleEndian.Uint32(r.out))
+			}
+			if got > 0 && MsgType(r.out[4]) == typ+1 {
+				least = n
+				break
+			}
+		}
+		if least < o.reply || least == 0 {
+			t.Errorf("%v: first done with room for %d bytes, want %d at least", typ, least, o.reply)
+		}
+	}
+}
+
+// setUp brings fid 1 into the state that the golden message of the type needs.
+func setUp(r *rig, typ MsgType) {
+	r.t.Helper()
+	if typ == MsgTwalk {
+		r.do(&Twalk{NewFID: 1}, &Rwalk{})
+		return
+	}
+	r.do(&Twalk{NewFID: 1}, &Rwalk{})
+	r.do(&Twalk{NewFID: 2}, &Rwalk{})
+	kinds := ops[opIndex[typ]].kinds
+	if kinds != 0 && kinds&fidPath == 0 {
+		r.do(&Tlopen{FID: 1, Flags: unix.O_RDWR}, &Rlopen{})
+	}
+	if typ == MsgTxattrwalk {
+		r.do(&Tclunk{FID: 2}, &Rclunk{})
+	}
+}
+
+func TestEveryOperationSucceeds(t *testing.T) {
+	for _, g := range golden {
+		typ := g.m.Type()
+		if o := &ops[opIndex[typ]]; o.run == nil || typ == MsgTversion || typ == MsgTattach {
+			continue
+		}
+		b := &nullBackend{}
+		b.file.dir = typ == MsgTreaddir
+		r := newRigL(t, Config{Backend: b})
+		setUp(r, typ)
+		reply := r.raw(unhex(t, g.wire))
+		if MsgType(reply[4]) != typ+1 {
+			t.Errorf("%v is answered by % x", typ, reply)
+		}
+	}
+}
+
+func TestZeroCopyWriteOfOldClients(t *testing.T) {
+	r := newHotRig(t)
+	msg := encode(t, 1, &Twrite{FID: 1, Data: make([]byte, 5000)})
+	binary.LittleEndian.PutUint32(msg, writeHeader)
+	var w Rwrite
+	if _, err := ParseMessage(r.raw(msg), &w); err != nil || w.Count != 5000 {
+		t.Errorf("count %d, %v", w.Count, err)
+	}
+}
+
+// iovFile keeps what its Read and Write were given.
+type iovFile struct {
+	nullFile
+	lens []int
+}
+
+func (f *iovFile) Attach(*Call, Name) (File, QID, error) { return f, nullQID, nil }
+func (f *iovFile) Reset()                                {}
+func (f *iovFile) Walk(_ *Call, names []Name, _ []QID) (File, int, error) {
+	return f, len(names), nil
+}
+
+func (f *iovFile) Read(_ *Call, iov []unix.Iovec, _ uint64) (int, error) {
+	f.lens = nil
+	for i := range iov {
+		f.lens = append(f.lens, int(iov[i].Len))
+	}
+	return Len(iov), nil
+}
+
+func (f *iovFile) Write(c *Call, iov []unix.Iovec, off uint64) (int, error) {
+	return f.Read(c, iov, off)
+}
+
+// pieces makes iovecs of the lengths, over one buffer.
+func pieces(lens ...int) ([]byte, []unix.Iovec) {
+	n := 0
+	for _, l := range lens {
+		n += l
+	}
+	buf := make([]byte, n+1)
+	var iov []unix.Iovec
+	at := 0
+	for _, l := range lens {
+		v := unix.Iovec{Base: &buf[at]}
+		v.SetLen(l)
+		iov = append(iov, v)
+		at += l
+	}
+	return buf, iov
+}
+
+func TestPayloadIsNotCopied(t *testing.T) {
+	f := &iovFile{}
+	r := newRigL(t, Config{Backend: f})
+	r.do(&Twalk{NewFID: 1}, &Rwalk{})
+	r.do(&Tlopen{FID: 1, Flags: unix.O_RDWR}, &Rlopen{})
+
+	read := func(count uint32, lens ...int) []int {
+		msg := encode(t, 1, &Tread{FID: 1, Count: count})
+		r.c.In, r.c.InLen = iovecs(msg), len(msg)
+		_, r.c.Out = pieces(lens...)
+		r.c.OutLen = Len(r.c.Out)
+		if n := r.serve(); n != readHeader+Len(Slice(nil, r.c.Out, readHeader, int(count))) {
+			t.Errorf("Serve returned %d", n)
+		}
+		return f.lens
+	}
+	for _, c := range []struct {
+		count uint32
+		lens  []int
+		want  []int
+	}{
+		{4096, []int{11, 4096}, []int{4096}}, // as Linux does it
+		{5000, []int{11, 100, 4096, 4096}, []int{100, 4096, 804}},
+		{4096, []int{4107}, []int{4096}},
+		{100, []int{5, 0, 3, 10, 0, 50, 0, 90}, []int{7, 50, 43}},
+		{0, []int{11, 100}, nil},
+		{100, []int{11}, nil},
+	} {
+		if got := read(c.count, c.lens...); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("Tread of %d to %v: the backend got %v, want %v", c.count, c.lens, got, c.want)
+		}
+	}
+
+	// More pieces than a system call takes.
+	many := make([]int, 3000)
+	for i := range many {
+		many[i] = 1
+	}
+	msg := encode(t, 1, &Tread{FID: 1, Count: 2000})
+	r.c.In, r.c.InLen = iovecs(msg), len(msg)
+	_, r.c.Out = pieces(many...)
+	r.c.OutLen = len(many)
+	if n := r.serve(); n != readHeader+maxIovecs || len(f.lens) != maxIovecs {
+		t.Errorf("Serve returned %d, the backend got %d pieces", n, len(f.lens))
+	}
+
+	// Twrite, its message in many pieces too.
+	wmsg := encode(t, 1, &Twrite{FID: 1, Data: make([]byte, 300)})
+	buf, iov := pieces(1, 2, 0, 3, 17, 100, 0, 200)
+	copy(buf, wmsg)
+	r.c.In, r.c.InLen = iov, len(wmsg)
+	r.c.Out, r.c.OutLen = iovecs(r.out), len(r.out)
+	r.serve()
+	if want := []int{100, 200}; !reflect.DeepEqual(f.lens, want) {
+		t.Errorf("Twrite: the backend got %v, want %v", f.lens, want)
+	}
+}
+
+// failing is a backend whose GetAttr a test says.
+type failing struct {
+	nullFile
+	getattr func() error
+}
+
+func (f *failing) Attach(*Call, Name) (File, QID, error)         { return f, nullQID, nil }
+func (f *failing) Reset()                                        {}
+func (f *failing) GetAttr(*Call, AttrMask, *Attr) error          { return f.getattr() }
+func (f *failing) Read(*Call, []unix.Iovec, uint64) (int, error) { return 0, f.getattr() }
+func (f *failing) Rename(*Call, File, Name) error                { return f.getattr() }
+func (f *failing) Walk(_ *Call, names []Name, _ []QID) (File, int, error) {
+	return f, len(names), nil
+}
+
+func TestPanicInAnOperation(t *testing.T) {
+	var logged bytes.Buffer
+	f := &failing{getattr: func() error { var p *int; _ = *p; return nil }}
+	r := newRigL(t, Config{Backend: f, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	r.do(&Twalk{NewFID: 1}, &Rwalk{})
+	for range 3 {
+		if err := r.try(&Tgetattr{}, &Rgetattr{}); err != unix.EIO {
+			t.Errorf("got %v", err)
+		}
+		if err := r.try(&Trename{FID: 1, DFID: 0, Name: Name("x")}, &Rrename{}); err != unix.EIO {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n := r.s.Stats().Panics; n != 6 {
+		t.Errorf("%d panics were counted", n)
+	}
+	if s := logged.String(); !strings.Contains(s, "getattr") || !strings.Contains(s, "serve_test.go") {
+		t.Errorf("the log has no stack: %s", s)
+	}
+	if n := strings.Count(logged.String(), "level=ERROR"); n != 1 {
+		t.Errorf("%d lines for panics of one moment", n)
+	}
+	// No lock is left held.
+	f.getattr = func() error { return nil }
+	r.do(&Trename{FID: 1, DFID: 0, Name: Name("x")}, &Rrename{})
+	r.do(&Trename{FID: 0, DFID: 1, Name: Name("x")}, &Rrename{})
+}
+
+func TestErrorWithoutAnErrno(t *testing.T) {
+	var logged bytes.Buffer
+	f := &failing{getattr: func() error { return errors.New("something odd") }}
+	r := newRigL(t, Config{Backend: f, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	for range 3 {
+		if err := r.try(&Tgetattr{}, &Rgetattr{}); err != unix.EIO {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n := strings.Count(logged.String(), "something odd"); n != 1 {
+		t.Errorf("%d lines, want one", n)
+	}
+	if n := r.s.Stats().UnknownErrors; n != 3 {
+		t.Errorf("%d counted", n)
+	}
+}
+
+// gone returns memory that faults when it is touched.
+func gone(t *testing.T, n int) []unix.Iovec {
+	b, err := unix.Mmap(-1, 0, n, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Munmap(b) })
+	return iovecs(b)
+}
+
+func TestMemoryThatIsGone(t *testing.T) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	f := &failing{getattr: func() error { return nil }}
+	r := newRigL(t, Config{Backend: f})
+	r.do(&Twalk{NewFID: 1}, &Rwalk{})
+	faults := uint64(0)
+	fault := func(name string) {
+		t.Helper()
+		if n := r.serve(); n != Fault {
+			t.Errorf("%s: Serve returned %d", name, n)
+		}
+		faults++
+	}
+
+	aim(r.c, encode(t, 1, &Tgetattr{}), r.out)
+	r.c.In = gone(t, 4096)
+	fault("header")
+
+	msg := encode(t, 1, &Tgetattr{})
+	r.c.In = append(iovecs(msg[:7]), gone(t, 4096)...)
+	r.c.InLen = len(msg)
+	fault("rest of the message")
+
+	aim(r.c, encode(t, 1, &Trename{FID: 1, DFID: 0, Name: Name("x")}), r.out)
+	r.c.Out, r.c.OutLen = gone(t, 4096), 4096
+	fault("reply")
+
+	f.getattr = func() error { return unix.ENOENT }
+	fault("Rlerror")
+
+	f.getattr = func() error { panic("for another reason") }
+	fault("Rlerror after a panic")
+
+	f.getattr = func() error { return unix.EFAULT }
+	r.do(&Tlopen{FID: 1}, &Rlopen{})
+	aim(r.c, encode(t, 1, &Tread{FID: 1, Count: 100}), r.out)
+	fault("EFAULT of a system call")
+
+	if n := r.s.Stats().Faults; n != faults {
+		t.Errorf("%d faults were counted, want %d", n, faults)
+	}
+	// No lock is left held.
+	f.getattr = func() error { return nil }
+	r.do(&Trename{FID: 1, DFID: 0, Name: Name("x")}, &Rrename{})
+	r.do(&Trename{FID: 0, DFID: 1, Name: Name("x")}, &Rrename{})
+}
+
+func TestMemoryThatIsGoneWhenADeferredReplyComes(t *testing.T) {
+	// The backend answers on a goroutine that does not know of such faults.
+	l := newLockTest(t)
+	lock := l.wait()
+	lock.c.Out = gone(t, 4096)
+	done := make(chan struct{})
+	go func() {
+		l.locker.FinishLock(LockSuccess, nil)
+		close(done)
+	}()
+	<-done
+	if !l.isDone(lock) || lock.n != Fault {
+		t.Errorf("completed with %d", lock.n)
+	}
+}

@@ -3,6 +3,8 @@
 package memfs
 
 import (
+	"sync/atomic"
+
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
@@ -12,6 +14,8 @@ import (
 type file struct {
 	fs   *FS
 	root *node // of the attach: ".." goes no higher
+
+	closed atomic.Bool
 
 	// Written under FS.mu, by exclusive methods.
 	node  *node
@@ -46,6 +50,7 @@ func (f *file) Walk(_ *ninep.Call, names []ninep.Name, qids []ninep.QID) (ninep.
 		}
 		qids[i] = at.node.qid()
 	}
+	f.fs.files.Add(1)
 	return at, len(names), nil
 }
 
@@ -208,4 +213,10 @@ func (f *file) ReadDir(_ *ninep.Call, off uint64, w *ninep.DirWriter) error {
 
 func (f *file) Sync(*ninep.Call, bool) error { return nil }
 
-func (f *file) Close() { f.fs.locks.dropFile(f) }
+func (f *file) Close() {
+	if f.closed.Swap(true) {
+		panic("memfs: File closed twice")
+	}
+	f.fs.files.Add(-1)
+	f.fs.locks.dropFile(f)
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,7 @@ type Config struct {
 type FS struct {
 	cfg   Config
 	locks lockTable
+	files atomic.Int64 // Files that are not closed
 
 	// mu guards all nodes.
 	mu       sync.RWMutex
@@ -216,8 +218,13 @@ func (fs *FS) Attach(_ *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, er
 			return nil, ninep.QID{}, unix.ENOENT
 		}
 	}
+	fs.files.Add(1)
 	return &file{fs: fs, node: n, root: n}, n.qid(), nil
 }
+
+// OpenFiles returns the number of Files that were made and not closed: a session
+// that has ended leaves none.
+func (fs *FS) OpenFiles() int { return int(fs.files.Load()) }
 
 // Reset drops all locks.
 func (fs *FS) Reset() { fs.locks.reset() }

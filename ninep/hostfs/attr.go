@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+import (
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
+)
+
+// statxOf returns what statx is to be asked for.
+func statxOf(mask ninep.AttrMask) uint32 {
+	want := uint32(statxQID &^ unix.STATX_MNT_ID)
+	for _, m := range attrBits {
+		if mask&m.attr != 0 {
+			want |= m.statx
+		}
+	}
+	return want
+}
+
+// attrBits pairs the bits of both masks. The device number of a special file is
+// not one of statx's: it comes with the type.
+var attrBits = [...]struct {
+	attr  ninep.AttrMask
+	statx uint32
+}{
+	{ninep.AttrMode, unix.STATX_TYPE | unix.STATX_MODE},
+	{ninep.AttrNLink, unix.STATX_NLINK},
+	{ninep.AttrUID, unix.STATX_UID},
+	{ninep.AttrGID, unix.STATX_GID},
+	{ninep.AttrRDev, unix.STATX_TYPE},
+	{ninep.AttrATime, unix.STATX_ATIME},
+	{ninep.AttrMTime, unix.STATX_MTIME},
+	{ninep.AttrCTime, unix.STATX_CTIME},
+	{ninep.AttrINO, unix.STATX_INO},
+	{ninep.AttrSize, unix.STATX_SIZE},
+	{ninep.AttrBlocks, unix.STATX_BLOCKS},
+	{ninep.AttrBTime, unix.STATX_BTIME},
+}
+
+// GetAttr implements ninep.File. The generation (FS_IOC_GETVERSION) would need the
+// file to be opened, so it is left out; a data version is not to be had.
+func (f *file) GetAttr(c *ninep.Call, mask ninep.AttrMask, attr *ninep.Attr) error {
+	t := threadOf(c)
+	if e := statx(t, f.n.fd, empty, unix.AT_EMPTY_PATH, statxOf(mask)); e != 0 {
+		return e
+	}
+	stx := &t.stx
+	valid := ninep.AttrMask(0)
+	for _, m := range attrBits {
+		if stx.Mask&m.statx == m.statx {
+			valid |= m.attr
+		}
+	}
+	*attr = ninep.Attr{
+		Valid:   valid,
+		QID:     f.n.qid(stx),
+		Mode:    uint32(stx.Mode),
+		UID:     stx.Uid,
+		GID:     stx.Gid,
+		NLink:   uint64(stx.Nlink),
+		RDev:    ninep.EncodeDev(stx.Rdev_major, stx.Rdev_minor),
+		Size:    stx.Size,
+		BlkSize: uint64(stx.Blksize),
+		Blocks:  stx.Blocks,
+		ATime:   timeOf(&stx.Atime),
+		MTime:   timeOf(&stx.Mtime),
+		CTime:   timeOf(&stx.Ctime),
+	}
+	if valid&ninep.AttrBTime != 0 {
+		attr.BTime = timeOf(&stx.Btime)
+	}
+	return nil
+}
+
+func timeOf(ts *unix.StatxTimestamp) ninep.Time { return ninep.Time{Sec: ts.Sec, Nsec: ts.Nsec} }
+
+const (
+	setOwner = ninep.SetUID | ninep.SetGID
+	setTimes = ninep.SetATime | ninep.SetMTime
+)
+
+// SetAttr implements ninep.File. The order keeps what is asked for: a new owner
+// takes set-id bits off, and so does a new size, which also changes the times.
+// All of it is done to the node, whatever has become of its name.
+func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
+	t := threadOf(c)
+	owner := set.Valid&setOwner != 0
+	// Linux sets the change time alone for what it has done itself already, and
+	// chown to nobody else does that.
+	touch := set.Valid&(setOwner|setTimes|ninep.SetMode|ninep.SetSize) == 0 && set.Valid&ninep.SetCTime != 0
+	if owner || touch {
+		uid, gid := ^uint32(0), ^uint32(0)
+		if set.Valid&ninep.SetUID != 0 {
+			uid = set.UID
+		}
+		if set.Valid&ninep.SetGID != 0 {
+			gid = set.GID
+		}
+		if e := fchownat(f.n.fd, empty, uid, gid, unix.AT_EMPTY_PATH); e != 0 {
+			return e
+		}
+	}
+	resize := set.Valid&ninep.SetSize != 0
+	if resize {
+		switch e := f.truncate(t, set.Size); {
+		case e == 0:
+			resize = false
+		case e == unix.EACCES && set.Valid&ninep.SetMode != 0: // perhaps with the new mode
+		default:
+			return e
+		}
+	}
+	if set.Valid&ninep.SetMode != 0 {
+		if e := f.at.fs.chmod(t, f.n, set.Mode&0o7777); e != 0 {
+			return e
+		}
+	}
+	if resize {
+		if e := f.truncate(t, set.Size); e != 0 {
+			return e
+		}
+	}
+	if set.Valid&setTimes != 0 {
+		t.ts[0] = timespec(set.Valid&ninep.SetATime != 0, set.Valid&ninep.SetATimeSet != 0, set.ATime)
+		t.ts[1] = timespec(set.Valid&ninep.SetMTime != 0, set.Valid&ninep.SetMTimeSet != 0, set.MTime)
+		if e := utimensat(t, f.n.fd, empty, unix.AT_EMPTY_PATH); e != 0 {
+			return e
+		}
+	}
+	return nil
+}
+
+func timespec(set, given bool, to ninep.Time) unix.Timespec {
+	switch {
+	case !set:
+		return unix.Timespec{Nsec: unix.UTIME_OMIT}
+	case !given:
+		return unix.Timespec{Nsec: unix.UTIME_NOW}
+	}
+	return unix.Timespec{Sec: to.Sec, Nsec: int64(to.Nsec)}
+}
+
+// chmod changes the mode of the node itself. A symlink has none: EOPNOTSUPP.
+func (fs *FS) chmod(t *thread, n *node, mode uint32) unix.Errno {
+	if !fs.noFchmodat2.Load() {
+		e := fchmodat2(n.fd, empty, mode, unix.AT_EMPTY_PATH)
+		if e != unix.ENOSYS {
+			return e
+		}
+		fs.noFchmodat2.Store(true) // before Linux 6.6
+	}
+	return fchmodat(fs.procFD, t.cfd(n.fd), mode)
+}
+
+// truncate sets the size, through f's own descriptor if that can write: then it
+// needs no permission.
+func (f *file) truncate(t *thread, size uint64) unix.Errno {
+	switch f.n.typ {
+	case unix.S_IFREG:
+	case unix.S_IFDIR:
+		return unix.EISDIR
+	default:
+		return unix.EINVAL
+	}
+	if h := f.open; h != nil && h.access != unix.O_RDONLY {
+		return ftruncate(h.fd, size)
+	}
+	fd, e := f.at.fs.openNode(t, f.n, unix.O_WRONLY)
+	if e != 0 {
+		return e
+	}
+	e = ftruncate(fd, size)
+	closeFD(fd)
+	return e
+}
+
+func ftruncate(fd int32, size uint64) unix.Errno {
+	for {
+		_, _, e := unix.Syscall(unix.SYS_FTRUNCATE, uintptr(fd), uintptr(size), 0)
+		if e != unix.EINTR {
+			return e
+		}
+	}
+}
+
+// StatFS implements ninep.File.
+func (f *file) StatFS(c *ninep.Call, st *ninep.StatFS) error {
+	t := threadOf(c)
+	if e := fstatfs(t, f.n.fd); e != 0 {
+		return e
+	}
+	s := &t.sfs
+	*st = ninep.StatFS{
+		Type:    uint32(s.Type),
+		BSize:   uint32(s.Bsize),
+		Blocks:  s.Blocks,
+		BFree:   s.Bfree,
+		BAvail:  s.Bavail,
+		Files:   s.Files,
+		FFree:   s.Ffree,
+		FSID:    uint64(uint32(s.Fsid.Val[0])) | uint64(uint32(s.Fsid.Val[1]))<<32,
+		NameLen: uint32(s.Namelen),
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+)
+
+// QIDPaths gives each file of the export the path of its QID: the same for the
+// same (dev, ino) for as long as the FS lives, and never the same for two.
+type QIDPaths interface {
+	// dev is st_dev, as makedev(3) builds it.
+	Path(dev, ino uint64) (uint64, error)
+}
+
+// Config says what an FS serves and how.
+//
+// The process's umask must be 0 (modes are the guest's business), and its limit of
+// open files bounds how many distinct files guests can have fids on.
+type Config struct {
+	// Root is the exported directory. It must be set; New duplicates it.
+	Root *os.File
+
+	// QIDPaths makes the paths of QIDs. It must be set.
+	QIDPaths QIDPaths
+
+	// ReadOnly makes the FS refuse to open files for writing, also for itself. That
+	// requests do not change anything is seen to by the session.
+	ReadOnly bool
+
+	// HiddenXattrPrefix starts the names of the extended attributes that guests can
+	// neither see nor change. If not set: "user.virtfs.".
+	HiddenXattrPrefix string
+
+	// MaxLockWaiters bounds how many requests wait for a lock; further ones are
+	// answered LockBlocked. If not set: 32.
+	MaxLockWaiters int
+
+	// ProcSelfFD is the directory /proc/self/fd, and MountInfo the file
+	// /proc/self/mountinfo, opened before a sandbox hid them. If not set, New opens
+	// them. New duplicates them.
+	ProcSelfFD *os.File
+	MountInfo  *os.File
+
+	// Logger gets what an operator should know. If not set: slog.Default.
+	Logger *slog.Logger
+}
+
+const (
+	defaultHiddenXattrPrefix = "user.virtfs."
+	defaultMaxLockWaiters    = 32
+)
+
+// Validate reports what New would refuse.
+func (c *Config) Validate() error {
+	switch {
+	case c.Root == nil:
+		return errors.New("hostfs: no root directory")
+	case c.QIDPaths == nil:
+		return errors.New("hostfs: no QID paths")
+	case c.MaxLockWaiters < 0:
+		return errors.New("hostfs: negative number of lock waiters")
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	if c.HiddenXattrPrefix == "" {
+		c.HiddenXattrPrefix = defaultHiddenXattrPrefix
+	}
+	if c.MaxLockWaiters == 0 {
+		c.MaxLockWaiters = defaultMaxLockWaiters
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+}

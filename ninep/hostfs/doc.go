@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hostfs is the ninep.Backend that serves a directory of the host.
+//
+// # Objects
+//
+// A node is one inode as seen through one mount. It is held by an O_PATH file
+// descriptor, so it goes on meaning that inode after any rename or unlink, and its
+// inode number cannot be used again as long as the node is there. The table of
+// nodes is keyed by (mount, device, inode): all files that refer to the same inode
+// share one descriptor. A node is closed with its last reference, so that an
+// unlinked file frees its space.
+//
+// A file is what a fid refers to: a node, and the directory and name under which
+// it was reached, for the few operations that need a name. These are a hint, and
+// verified before use. An open file has a handle: a second descriptor, made from
+// the node's and not by name.
+//
+// # Confinement
+//
+// Nothing is ever looked up by a path of more than one component. Names come
+// checked from the session (no '/', not "."), are resolved by openat2 with
+// RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS and RESOLVE_NO_SYMLINKS, and ".." is
+// followed only to directories from which the root of the attach can be reached
+// upwards. Mount points are crossed.
+//
+// # Threads
+//
+// The methods run on workers that are locked to OS threads and keep a thread in
+// ninep.Thread.Local: buffers for system calls, and the state of the thread's
+// credentials.
+//
+// # Lock order
+//
+//	lockOwner.mu (held over fcntl)
+//	  lockTable.mu
+//	handle.dir.mu (held over getdents64)
+//	  mounts.mu
+//	attaches.mu
+//	  nodeShard.mu
+//
+// # Sources
+//
+// openat2(2), statx(2), the "-at" calls with AT_EMPTY_PATH, proc(5) on
+// /proc/PID/fd and mountinfo, fcntl(2) on open file description locks,
+// capabilities(7) on file system user IDs.
+package hostfs

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
+)
+
+// FS is an exported directory. It serves one session at a time.
+type FS struct {
+	log      *slog.Logger
+	qidPaths QIDPaths
+	readOnly bool
+	hidden   string // prefix of hidden extended attributes
+
+	procFD   int32 // O_PATH on /proc/self/fd
+	creds    credentials
+	mounts   mounts
+	nodes    nodeTable
+	attaches attaches
+	locks    lockTable
+
+	// What the kernel was found to lack.
+	noFchmodat2 atomic.Bool
+	noXattrAt   atomic.Bool
+}
+
+var _ ninep.Backend = (*FS)(nil)
+
+// New returns an FS that serves cfg.Root. It needs Linux 5.8.
+func New(cfg Config) (*FS, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	fs := &FS{
+		log:      cfg.Logger,
+		qidPaths: cfg.QIDPaths,
+		readOnly: cfg.ReadOnly,
+		hidden:   cfg.HiddenXattrPrefix,
+		procFD:   -1,
+		creds:    processCredentials(),
+	}
+	fs.mounts.fd = -1
+	fs.locks.init(fs, cfg.MaxLockWaiters)
+	if err := fs.open(&cfg); err != nil {
+		_ = fs.Close()
+		return nil, err
+	}
+	return fs, nil
+}
+
+func (fs *FS) open(cfg *Config) error {
+	fd, err := dupOrOpen(cfg.ProcSelfFD, "/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	fs.procFD = fd
+	if fd, err = dupOrOpen(cfg.MountInfo, "/proc/thread-self/mountinfo", unix.O_RDONLY); err != nil {
+		fs.log.Warn("mount table not readable, directories are read slowly", "error", err)
+	} else {
+		fs.mounts.fd = fd
+	}
+
+	t := new(thread)
+	fd, e := openat2(t, int32(cfg.Root.Fd()), dot, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0, resolveName)
+	if e != 0 {
+		return fmt.Errorf("hostfs: opening the root of the export: %w", e)
+	}
+	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxIdentity); e != 0 {
+		closeFD(fd)
+		return fmt.Errorf("hostfs: looking at the root of the export: %w", e)
+	}
+	if t.stx.Mask&unix.STATX_MNT_ID == 0 {
+		closeFD(fd)
+		return fmt.Errorf("hostfs: statx reports no mounts (Linux 5.8 does): %w", unix.ENOSYS)
+	}
+	root, e := fs.adopt(t, fd)
+	if e != 0 {
+		return fmt.Errorf("hostfs: identifying the root of the export: %w", e)
+	}
+	fs.attaches.root = attach{fs: fs, root: root}
+	return nil
+}
+
+// dupOrOpen returns a descriptor of its own for f, or for path if f is nil.
+func dupOrOpen(f *os.File, path string, flags int) (int32, error) {
+	if f != nil {
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return -1, fmt.Errorf("hostfs: duplicating %s: %w", path, err)
+		}
+		return int32(fd), nil
+	}
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("hostfs: opening %s: %w", path, err)
+	}
+	return int32(fd), nil
+}
+
+// Reset implements ninep.Backend.
+func (fs *FS) Reset() { fs.locks.reset() }
+
+// Close gives back what the FS holds. All its files must have been closed.
+func (fs *FS) Close() error {
+	fs.Reset()
+	if root := fs.attaches.root.root; root != nil {
+		fs.attaches.root.root = nil
+		fs.nodes.put(root)
+	}
+	for _, fd := range []*int32{&fs.procFD, &fs.mounts.fd} {
+		if *fd >= 0 {
+			closeFD(*fd)
+			*fd = -1
+		}
+	}
+	return nil
+}
+
+// willBlock tells the transport that the request is about to take long.
+func willBlock(c *ninep.Call) {
+	if c.Transport != nil {
+		c.Transport.WillBlock(c)
+	}
+}

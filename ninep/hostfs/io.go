@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+import (
+	"math"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
+)
+
+// maxIovecs is the number of iovecs that one system call takes (IOV_MAX).
+const maxIovecs = 1024
+
+// noWait remembers that the file's file system does not know RWF_NOWAIT.
+type noWait struct{ atomic.Bool }
+
+// Read implements ninep.File. It reads until there is no more: Linux clients take a
+// short read for the end of the file. What the page cache has is read at once; when
+// the rest must be waited for, the transport is told before.
+func (f *file) Read(c *ninep.Call, dst []unix.Iovec, off uint64) (int, error) {
+	h := f.open
+	if h == nil {
+		return 0, unix.EBADF
+	}
+	left, e := total(dst, off)
+	if e != 0 {
+		return 0, e
+	}
+	t := threadOf(c)
+	flags := unix.RWF_NOWAIT
+	if h.noWaitRefused.Load() {
+		flags = 0
+	}
+	done := 0
+	for left > 0 {
+		n, e := preadv2(h.fd, dst[:min(len(dst), maxIovecs)], off+uint64(done), flags)
+		switch {
+		case e == 0:
+		case e == unix.EINTR:
+			continue
+		case e == unix.EAGAIN && flags != 0:
+			willBlock(c)
+			flags = 0
+			continue
+		case e == unix.EOPNOTSUPP && flags != 0:
+			h.noWaitRefused.Store(true)
+			flags = 0
+			continue
+		case done > 0 && e != unix.EFAULT:
+			return done, nil
+		default:
+			return 0, e
+		}
+		if n == 0 {
+			break
+		}
+		done += n
+		if left -= n; left > 0 {
+			dst = t.advance(dst, n)
+		}
+	}
+	return done, nil
+}
+
+// Write implements ninep.File.
+func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
+	h := f.open
+	if h == nil {
+		return 0, unix.EBADF
+	}
+	left, e := total(src, off)
+	if e != 0 {
+		return 0, e
+	}
+	t := threadOf(c)
+	done := 0
+	for left > 0 {
+		n, e := pwritev2(h.fd, src[:min(len(src), maxIovecs)], off+uint64(done), 0)
+		switch {
+		case e == 0:
+		case e == unix.EINTR:
+			continue
+		case done > 0 && e != unix.EFAULT:
+			return done, nil
+		default:
+			return 0, e
+		}
+		if n == 0 {
+			break
+		}
+		done += n
+		if left -= n; left > 0 {
+			src = t.advance(src, n)
+		}
+	}
+	return done, nil
+}
+
+// total returns the number of bytes in iov. EINVAL if a file cannot have them at
+// off: to preadv2, -1 would mean the descriptor's own position.
+func total(iov []unix.Iovec, off uint64) (int, unix.Errno) {
+	n := 0
+	for i := range iov {
+		n += int(iov[i].Len)
+	}
+	if off > math.MaxInt64-uint64(n) {
+		return 0, unix.EINVAL
+	}
+	return n, 0
+}
+
+// advance returns what is left of iov after its first n bytes, and leaves iov as it
+// was, unless it is t's own.
+//
+// Preconditions: there is something left.
+func (t *thread) advance(iov []unix.Iovec, n int) []unix.Iovec {
+	i := 0
+	for n >= int(iov[i].Len) {
+		n -= int(iov[i].Len)
+		i++
+	}
+	if n == 0 {
+		return iov[i:]
+	}
+	t.iov = append(t.iov[:0], iov[i:]...)
+	skip(&t.iov[0], n)
+	return t.iov
+}
+
+// Sync implements ninep.File.
+func (f *file) Sync(c *ninep.Call, dataOnly bool) error {
+	t, fs := threadOf(c), f.at.fs
+	willBlock(c)
+	if f.open != nil {
+		return errorOf(fsync(f.open.fd, dataOnly))
+	}
+	fd, e := fs.openNode(t, f.n, unix.O_RDONLY)
+	if e != 0 {
+		return e
+	}
+	e = fsync(fd, dataOnly)
+	closeFD(fd)
+	return errorOf(e)
+}
+
+func fsync(fd int32, dataOnly bool) unix.Errno {
+	trap := uintptr(unix.SYS_FSYNC)
+	if dataOnly {
+		trap = unix.SYS_FDATASYNC
+	}
+	for {
+		_, _, e := unix.Syscall(trap, uintptr(fd), 0, 0)
+		if e != unix.EINTR {
+			return e
+		}
+	}
+}
+
+// errorOf returns e as an error: nil for 0.
+func errorOf(e unix.Errno) error {
+	if e == 0 {
+		return nil
+	}
+	return e
+}

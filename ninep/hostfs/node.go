@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
+)
+
+// node is one inode as seen through one mount. It owns fd. All fields but next and
+// refs are written once, before the node is in the table.
+type node struct {
+	next *node // in its bucket
+	nodeKey
+	path uint64 // of the QID
+	fd   int32  // O_PATH
+	refs atomic.Int32
+}
+
+// nodeKey is a node's identity, and what else never changes about it. The type is
+// in it for file systems that use inode numbers again although we hold the inode.
+type nodeKey struct {
+	ino       uint64
+	dev, mnt  uint32
+	typ       uint16 // S_IFMT of the mode
+	mountRoot bool   // this is where the mount begins
+}
+
+func keyOf(stx *unix.Statx_t) nodeKey {
+	return nodeKey{
+		ino: stx.Ino,
+		dev: kernelDev(stx.Dev_major, stx.Dev_minor),
+		mnt: uint32(stx.Mnt_id),
+		typ: stx.Mode & unix.S_IFMT,
+
+		mountRoot: stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
+	}
+}
+
+// kernelDev is a device number as the kernel has it: 12 and 20 bits.
+func kernelDev(major, minor uint32) uint32 { return major<<20 | minor&0xfffff }
+
+// devOf turns a kernelDev to st_dev.
+func devOf(dev uint32) uint64 { return unix.Mkdev(dev>>20, dev&0xfffff) }
+
+func (k *nodeKey) hash() uint64 {
+	return mix(k.ino + uint64(k.dev)<<40 + uint64(k.mnt)*0x9e3779b97f4a7c15)
+}
+
+func (n *node) isDir() bool { return n.typ == unix.S_IFDIR }
+
+// hold takes another reference. The caller has one.
+func (n *node) hold() *node {
+	n.refs.Add(1)
+	return n
+}
+
+const nodeShards = 64
+
+// nodeTable finds nodes by their keys.
+type nodeTable struct {
+	shards [nodeShards]nodeShard
+}
+
+// nodeShard is a hash table with chains through the nodes themselves: 8 bytes a
+// node besides.
+type nodeShard struct {
+	mu      sync.Mutex
+	count   int
+	buckets []*node // a power of two, nil at first
+	_       [64 - 40]byte
+}
+
+const minBuckets = 16
+
+var nodePool = sync.Pool{New: func() any { return new(node) }}
+
+func (t *nodeTable) shard(hash uint64) *nodeShard { return &t.shards[hash%nodeShards] }
+
+func (s *nodeShard) bucket(hash uint64) **node {
+	return &s.buckets[hash/nodeShards&uint64(len(s.buckets)-1)]
+}
+
+// get returns the node with the key, with a reference for the caller, or nil.
+func (t *nodeTable) get(key *nodeKey) *node {
+	h := key.hash()
+	s := t.shard(h)
+	s.mu.Lock()
+	n := s.findLocked(h, key)
+	s.mu.Unlock()
+	return n
+}
+
+func (s *nodeShard) findLocked(hash uint64, key *nodeKey) *node {
+	if s.count == 0 {
+		return nil
+	}
+	for n := *s.bucket(hash); n != nil; n = n.next {
+		if n.nodeKey == *key {
+			n.refs.Add(1)
+			return n
+		}
+	}
+	return nil
+}
+
+// add makes a node that takes over fd, with a reference for the caller. If there
+// is one with the key by now, it returns that, and fd is still the caller's.
+func (t *nodeTable) add(key *nodeKey, fd int32, path uint64) (n *node, took bool) {
+	h := key.hash()
+	s := t.shard(h)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.findLocked(h, key); n != nil {
+		return n, false
+	}
+	if s.count >= len(s.buckets) {
+		s.resizeLocked(max(minBuckets, 2*len(s.buckets)))
+	}
+	n = nodePool.Get().(*node)
+	n.nodeKey, n.fd, n.path = *key, fd, path
+	n.refs.Store(1)
+	b := s.bucket(h)
+	n.next = *b
+	*b = n
+	s.count++
+	return n, true
+}
+
+func (s *nodeShard) resizeLocked(size int) {
+	old := s.buckets
+	s.buckets = make([]*node, size)
+	for _, n := range old {
+		for n != nil {
+			next := n.next
+			b := s.bucket(n.hash())
+			n.next = *b
+			*b = n
+			n = next
+		}
+	}
+}
+
+// put gives back a reference; the last one closes the node. It takes nil.
+func (t *nodeTable) put(n *node) {
+	if n == nil {
+		return
+	}
+	for r := n.refs.Load(); r > 1; r = n.refs.Load() {
+		if n.refs.CompareAndSwap(r, r-1) {
+			return
+		}
+	}
+	// It may be the last: decided under the lock under which others find it.
+	h := n.hash()
+	s := t.shard(h)
+	s.mu.Lock()
+	if n.refs.Add(-1) > 0 {
+		s.mu.Unlock()
+		return
+	}
+	for p := s.bucket(h); ; p = &(*p).next {
+		if *p == n {
+			*p = n.next
+			break
+		}
+	}
+	s.count--
+	if s.count < len(s.buckets)/8 && len(s.buckets) > minBuckets {
+		s.resizeLocked(len(s.buckets) / 4)
+	}
+	s.mu.Unlock()
+	n.next = nil
+	closeFD(n.fd)
+	nodePool.Put(n)
+}
+
+// len returns the number of nodes.
+func (t *nodeTable) len() int {
+	n := 0
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		n += s.count
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// adopt returns the node that fd (O_PATH) is, and which t.stx describes. It takes
+// fd over, in any case.
+func (fs *FS) adopt(t *thread, fd int32) (*node, unix.Errno) {
+	key := keyOf(&t.stx)
+	if n := fs.nodes.get(&key); n != nil {
+		closeFD(fd)
+		return n, 0
+	}
+	path, e := fs.path(key.dev, key.ino)
+	if e != 0 {
+		closeFD(fd)
+		return nil, e
+	}
+	n, took := fs.nodes.add(&key, fd, path)
+	if !took {
+		closeFD(fd)
+	}
+	return n, 0
+}
+
+// path returns the QID path of a file.
+func (fs *FS) path(dev uint32, ino uint64) (uint64, unix.Errno) {
+	path, err := fs.qidPaths.Path(devOf(dev), ino)
+	if err != nil {
+		if e, ok := ninep.Errno(err); ok {
+			return 0, e
+		}
+		return 0, unix.ENFILE // as QEMU says it
+	}
+	return path, 0
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
+)
+
+// dirState is how far an open directory has been read. Requests on one fid can
+// come at once.
+type dirState struct {
+	mu   sync.Mutex
+	pos  uint64 // cookie at which the descriptor stands
+	lost bool   // it stands elsewhere
+}
+
+// Sizes of entries. In a reply one takes 24 bytes and its name; from the kernel 19,
+// its name and a NUL, rounded up to 8: at least 6/7 of that, so a batch of 6/7 of
+// the room always fits, and the descriptor stands where the reply ends.
+const (
+	direntHead = 19
+	maxDirent  = (direntHead + 255 + 1 + 7) &^ 7
+)
+
+func batchSize(room int) int { return room / 7 * 6 }
+
+// ReadDir implements ninep.File. The cookies are the host's.
+func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
+	h := f.open
+	if h == nil {
+		return unix.EBADF
+	}
+	if !f.n.isDir() {
+		return unix.ENOTDIR
+	}
+	t, fs := threadOf(c), f.at.fs
+	look := fs.mounts.look(t, h.fd, f.n)
+
+	d := &h.dir
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lost || d.pos != off {
+		if e := lseek(h.fd, off); e != 0 {
+			return e
+		}
+		d.pos, d.lost = off, false
+	}
+	for added := false; ; {
+		// If there is room for little, more is read than may fit, to get on at all.
+		size := min(batchSize(w.Remaining()), bufSize)
+		if size < maxDirent {
+			if added {
+				return nil
+			}
+			size = maxDirent
+		}
+		buf := t.buffer()[:size]
+		n, e := getdents64(h.fd, buf)
+		if e != 0 {
+			if added {
+				return nil
+			}
+			return e
+		}
+		if n == 0 {
+			return nil
+		}
+		for buf = buf[:n]; len(buf) > 0; {
+			ent := parseDirent(buf)
+			buf = buf[ent.size:]
+			qid, ok, err := f.entryQID(t, look, &ent)
+			if err != nil {
+				d.lost = true
+				if added {
+					return nil
+				}
+				return err
+			}
+			if ok {
+				if !w.Add(qid, ent.next, ent.typ, ent.name) {
+					d.lost = true
+					return nil
+				}
+				added = true
+			}
+			d.pos = ent.next
+		}
+	}
+}
+
+// dirent is an entry as the kernel gives it.
+type dirent struct {
+	ino, next uint64
+	name      []byte
+	size      int
+	typ       uint8
+}
+
+func parseDirent(b []byte) dirent {
+	size := int(binary.NativeEndian.Uint16(b[16:]))
+	name := b[direntHead:size]
+	if i := bytes.IndexByte(name, 0); i >= 0 {
+		name = name[:i]
+	}
+	return dirent{
+		ino:  binary.NativeEndian.Uint64(b[0:]),
+		next: binary.NativeEndian.Uint64(b[8:]),
+		name: name,
+		size: size,
+		typ:  b[18],
+	}
+}
+
+// entryQID returns the QID that a walk to the entry gives, but for the version,
+// which is 0 (unknown) unless the entry had to be looked at, and fills in its type.
+// It reports false if the entry has vanished.
+func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, error) {
+	switch {
+	case string(ent.name) == ".":
+		return ninep.QID{Type: ninep.QTDir, Path: f.n.path}, true, nil
+	case string(ent.name) == ".." && f.n == f.at.root:
+		return ninep.QID{Type: ninep.QTDir, Path: f.n.path}, true, nil
+	}
+	dev, ino, version := f.n.dev, ent.ino, uint32(0)
+	if look.needed(f.n, ent) {
+		p := t.cname(ent.name)
+		if p == nil {
+			return ninep.QID{}, false, nil
+		}
+		switch e := statx(t, f.open.fd, p, statName, statxQID); e {
+		case 0:
+			key := keyOf(&t.stx)
+			dev, ino, version = key.dev, key.ino, qidVersion(&t.stx)
+			ent.typ = uint8(key.typ >> 12)
+		case unix.ENOENT:
+			return ninep.QID{}, false, nil
+		default: // what the directory says is better than no listing
+		}
+	}
+	path, e := f.at.fs.path(dev, ino)
+	if e != 0 {
+		return ninep.QID{}, false, e
+	}
+	return ninep.QID{Type: qidType(uint16(ent.typ) << 12), Version: version, Path: path}, true, nil
+}
+
+func lseek(fd int32, off uint64) unix.Errno {
+	_, _, e := unix.Syscall(unix.SYS_LSEEK, uintptr(fd), uintptr(off), unix.SEEK_SET)
+	return e
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+// System calls on memory that lies in a thread, in the peer's memory or in static
+// variables. The pointers are sound because each is converted to uintptr in the
+// call's argument list, so the memory is kept alive over the call, and because
+// none of it lies on a stack, which could move. The kernel writes at most what the
+// types say: sizes are those of the structs, lengths those of the slices.
+//
+// All of them go by Syscall and not RawSyscall: any call on a file can take long.
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Static names, with their NUL.
+var (
+	emptyName  = [1]byte{0}
+	dotName    = [2]byte{'.', 0}
+	dotdotName = [3]byte{'.', '.', 0}
+
+	empty  = &emptyName[0]
+	dot    = &dotName[0]
+	dotdot = &dotdotName[0]
+)
+
+// resolveName is how a single name is resolved: to what stands in that directory,
+// or is mounted there, and nothing else. resolveUp lets ".." be followed.
+const (
+	resolveName = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS
+	resolveUp   = unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS
+)
+
+// statx fills t.stx.
+func statx(t *thread, dirfd int32, name *byte, flags int, mask uint32) unix.Errno {
+	for {
+		_, _, e := unix.Syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+			uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(&t.stx)), 0)
+		if e != unix.EINTR {
+			return e
+		}
+	}
+}
+
+// maxAgain bounds how often openat2 is tried when a rename elsewhere made the
+// kernel unsure that a lookup stayed beneath the directory.
+const maxAgain = 64
+
+func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve uint64) (int32, unix.Errno) {
+	t.how = unix.OpenHow{Flags: uint64(flags), Mode: uint64(mode), Resolve: resolve}
+	for try := 0; ; try++ {
+		fd, _, e := unix.Syscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+			uintptr(unsafe.Pointer(&t.how)), unsafe.Sizeof(t.how), 0, 0)
+		switch {
+		case e == 0:
+			return int32(fd), 0
+		case e == unix.EINTR, e == unix.EAGAIN && try < maxAgain:
+		default:
+			return -1, openError(e)
+		}
+	}
+}
+
+// openat is for what openat2 is too strict for: magic links, and "." of a
+// directory that is held already.
+func openat(dirfd int32, name *byte, flags int) (int32, unix.Errno) {
+	for {
+		fd, _, e := unix.Syscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+			uintptr(flags), 0, 0, 0)
+		switch e {
+		case 0:
+			return int32(fd), 0
+		case unix.EINTR:
+		default:
+			return -1, openError(e)
+		}
+	}
+}
+
+// openError hides from guests whose limit it is that no more files can be open.
+func openError(e unix.Errno) unix.Errno {
+	if e == unix.EMFILE {
+		return unix.ENFILE
+	}
+	return e
+}
+
+func closeFD(fd int32) { _, _, _ = unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
+
+func preadv2(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
+	n, _, e := unix.Syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
+		uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
+	return int(n), e
+}
+
+func pwritev2(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
+	n, _, e := unix.Syscall6(unix.SYS_PWRITEV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
+		uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
+	return int(n), e
+}
+
+// skip takes the first n bytes off v.
+//
+// Preconditions: n < v.Len.
+func skip(v *unix.Iovec, n int) {
+	v.Base = (*byte)(unsafe.Add(unsafe.Pointer(v.Base), n))
+	v.SetLen(int(v.Len) - n)
+}
+
+func getdents64(fd int32, buf []byte) (int, unix.Errno) {
+	n, _, e := unix.Syscall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	return int(n), e
+}
+
+func fstatfs(t *thread, fd int32) unix.Errno {
+	_, _, e := unix.Syscall(unix.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(&t.sfs)), 0)
+	return e
+}
+
+func readlinkat(dirfd int32, name *byte, buf []byte) (int, unix.Errno) {
+	n, _, e := unix.Syscall6(unix.SYS_READLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
+	return int(n), e
+}
+
+func fchownat(dirfd int32, name *byte, uid, gid uint32, flags int) unix.Errno {
+	_, _, e := unix.Syscall6(unix.SYS_FCHOWNAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+		uintptr(uid), uintptr(gid), uintptr(flags), 0)
+	return e
+}
+
+func fchmodat2(dirfd int32, name *byte, mode uint32, flags int) unix.Errno {
+	_, _, e := unix.Syscall6(unix.SYS_FCHMODAT2, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+		uintptr(mode), uintptr(flags), 0, 0)
+	return e
+}
+
+// fchmodat follows symlinks.
+func fchmodat(dirfd int32, name *byte, mode uint32) unix.Errno {
+	_, _, e := unix.Syscall(unix.SYS_FCHMODAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(mode))
+	return e
+}
+
+// utimensat sets t.ts.
+func utimensat(t *thread, dirfd int32, name *byte, flags int) unix.Errno {
+	_, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+		uintptr(unsafe.Pointer(&t.ts[0])), uintptr(flags), 0, 0)
+	return e
+}
+
+func mkdirat(dirfd int32, name *byte, mode uint32) unix.Errno {
+	_, _, e := unix.Syscall(unix.SYS_MKDIRAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(mode))
+	return e
+}
+
+func mknodat(dirfd int32, name *byte, mode uint32, dev uint64) unix.Errno {
+	_, _, e := unix.Syscall6(unix.SYS_MKNODAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+		uintptr(mode), uintptr(dev), 0, 0)
+	return e
+}
+
+func symlinkat(target *byte, dirfd int32, name *byte) unix.Errno {
+	_, _, e := unix.Syscall(unix.SYS_SYMLINKAT, uintptr(unsafe.Pointer(target)), uintptr(dirfd), uintptr(unsafe.Pointer(name)))
+	return e
+}
+
+func linkat(oldDir int32, oldName *byte, newDir int32, newName *byte, flags int) unix.Errno {
+	_, _, e := unix.Syscall6(unix.SYS_LINKAT, uintptr(oldDir), uintptr(unsafe.Pointer(oldName)),
+		uintptr(newDir), uintptr(unsafe.Pointer(newName)), uintptr(flags), 0)
+	return e
+}
+
+func unlinkat(dirfd int32, name *byte, flags uint32) unix.Errno {
+	_, _, e := unix.Syscall(unix.SYS_UNLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(flags))
+	return e
+}
+
+func renameat2(oldDir int32, oldName *byte, newDir int32, newName *byte, flags uint32) unix.Errno {
+	_, _, e := unix.Syscall6(unix.SYS_RENAMEAT2, uintptr(oldDir), uintptr(unsafe.Pointer(oldName)),
+		uintptr(newDir), uintptr(unsafe.Pointer(newName)), uintptr(flags), 0)
+	return e
+}
+
+// ppollNow reports whether anything is to be said about p, without waiting.
+func ppollNow(p *unix.PollFd) (bool, unix.Errno) {
+	p.Revents = 0
+	n, _, e := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(p)), 1,
+		uintptr(unsafe.Pointer(&noTime)), 0, 0, 0)
+	return e == 0 && n > 0, e
+}
+
+var noTime unix.Timespec

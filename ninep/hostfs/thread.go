@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+import (
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
+)
+
+// bufSize is the size of a thread's buffer: the largest value or list of names that
+// extended attributes can have (XATTR_SIZE_MAX, XATTR_LIST_MAX), and a good batch
+// of directory entries.
+const bufSize = 64 << 10
+
+// thread is what a worker keeps between requests, so that system calls need no
+// memory of their own: nothing that the kernel is given lies on a stack.
+type thread struct {
+	stx   unix.Statx_t // what statx said last
+	sfs   unix.Statfs_t
+	how   unix.OpenHow
+	xattr xattrArgs
+	ts    [2]unix.Timespec
+
+	// Names with their NUL.
+	name1, name2 [256]byte
+	fdName       [12]byte
+
+	iov []unix.Iovec // rest of a vector after a short read or write
+	buf []byte       // see buffer
+
+	cred threadCred
+	cwd  *FS // whose /proc/self/fd is the working directory; see enterProc
+}
+
+// threadOf returns the thread of the worker that c runs on.
+func threadOf(c *ninep.Call) *thread {
+	if t, ok := c.Thread.Local.(*thread); ok {
+		return t
+	}
+	t := new(thread)
+	c.Thread.Local = t
+	return t
+}
+
+// buffer returns bufSize bytes that hold anything.
+func (t *thread) buffer() []byte {
+	if t.buf == nil {
+		t.buf = make([]byte, bufSize)
+	}
+	return t.buf
+}
+
+// cname and cname2 return a name with a NUL behind it, in memory of t's that lasts
+// until the next call; nil if the name is longer than any can be.
+func (t *thread) cname(name []byte) *byte { return terminate(&t.name1, name) }
+
+func (t *thread) cname2(name []byte) *byte { return terminate(&t.name2, name) }
+
+func terminate(buf *[256]byte, name []byte) *byte {
+	if len(name) >= len(buf) {
+		return nil
+	}
+	buf[copy(buf[:], name)] = 0
+	return &buf[0]
+}
+
+// cfd returns the name of fd in /proc/self/fd.
+func (t *thread) cfd(fd int32) *byte {
+	i := len(t.fdName) - 1
+	t.fdName[i] = 0
+	for {
+		i--
+		t.fdName[i] = '0' + byte(fd%10)
+		if fd /= 10; fd == 0 {
+			return &t.fdName[i]
+		}
+	}
+}

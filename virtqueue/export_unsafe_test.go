@@ -16,6 +16,9 @@ func Bytes(v *unix.Iovec) []byte { return unsafe.Slice(v.Base, v.Len) }
 // HostAddr returns where a region is mapped.
 func HostAddr(r *Region) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(r.mem))) }
 
+// RegionBytes returns a region's memory.
+func RegionBytes(r *Region) []byte { return r.mem }
+
 // BaseAddr returns where an iovec begins.
 func BaseAddr(v *unix.Iovec) uintptr { return uintptr(unsafe.Pointer(v.Base)) }
 

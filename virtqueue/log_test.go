@@ -227,7 +227,7 @@ func TestLogBounds(t *testing.T) {
 func TestLogIsShared(t *testing.T) {
 	logs := newGuest(t, page)
 	l := newLog(t, logs, page)
-	const rounds, markers = 3000, 4
+	const rounds, markers = 100_000, 4
 	var wg sync.WaitGroup
 	for m := range markers {
 		wg.Go(func() {

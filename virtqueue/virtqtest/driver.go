@@ -178,11 +178,10 @@ func (d *Driver) NeedKick() bool {
 	old, now := d.asked, d.availIdx
 	d.asked = now
 	if d.eventIdx {
-		event := load16(d.Bytes(d.Used+4+8*uint64(d.Size), 2), 0)
-		if now-event-1 >= now-old {
+		if now-d.AvailEvent()-1 >= now-old {
 			return false
 		}
-	} else if load16(d.Bytes(d.Used, 4), 0)&1 != 0 {
+	} else if d.UsedFlags()&1 != 0 {
 		return false
 	}
 	return true
@@ -206,16 +205,26 @@ func (d *Driver) Take() (head uint16, written uint32, ok bool) {
 // before that took effect.
 func (d *Driver) EnableInterrupts() (pending bool) {
 	if d.eventIdx {
-		store16(d.Bytes(d.Avail+4+2*uint64(d.Size), 2), 0, d.lastUsed)
+		d.SetUsedEvent(d.lastUsed)
 	} else {
-		store16(d.Bytes(d.Avail, 4), 0, 0)
+		d.SetAvailFlags(0)
 	}
 	return load16(d.Bytes(d.Used, 4), 2) != d.lastUsed
 }
 
+// SetUsedEvent writes used_event, of a ring with the event index.
+func (d *Driver) SetUsedEvent(v uint16) { store16(d.Bytes(d.Avail+4+2*uint64(d.Size), 2), 0, v) }
+
+// SetAvailFlags writes the flags of the available ring.
+func (d *Driver) SetAvailFlags(v uint16) { store16(d.Bytes(d.Avail, 4), 0, v) }
+
+// UsedFlags and AvailEvent return what the device wrote to ask for kicks.
+func (d *Driver) UsedFlags() uint16  { return load16(d.Bytes(d.Used, 4), 0) }
+func (d *Driver) AvailEvent() uint16 { return load16(d.Bytes(d.Used+4+8*uint64(d.Size), 2), 0) }
+
 // DisableInterrupts says that notifications are not needed.
 func (d *Driver) DisableInterrupts() {
 	if !d.eventIdx {
-		store16(d.Bytes(d.Avail, 4), 0, 1)
+		d.SetAvailFlags(1)
 	}
 }

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
+)
+
+// qidTable is where the export's root has the first part of the table of file IDs.
+const qidTable = "user.virtfs.system.qidp.0"
+
+// spoilTable puts a table in place of share's that must be left alone, because it is of a
+// version to come.
+func spoilTable(t testing.TB, share string) {
+	t.Helper()
+	if err := unix.Setxattr(share, qidTable, []byte{9, 0, 0, 0, 0, 0, 0, 0}, 0); err != nil {
+		t.Skipf("needs user extended attributes in the temporary directory: %v", err)
+	}
+}
+
+// TestServe goes through the whole daemon, in this process.
+func TestServe(t *testing.T) {
+	dir := t.TempDir()
+	socket, share := filepath.Join(dir, "s"), filepath.Join(dir, "share")
+	if err := os.Mkdir(share, 0o751); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var log output
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"--socket-path", socket, "--shared-dir", share, "--tag=share", "--log-format=json"}, io.Discard, &log)
+	}()
+	waitForFile(t, socket)
+
+	g := connect(t, socket)
+	config, err := g.GetConfig(0, 7)
+	if err != nil || string(config) != "\x05\x00share" {
+		t.Errorf("config %q, %v", config, err)
+	}
+	qid := g.mount()
+	if qid.Type != ninep.QTDir {
+		t.Errorf("the root's QID: %+v", qid)
+	}
+	attr, err := g.Getattr(rootFID, ninep.AttrBasic)
+	st := stat(t, share)
+	if err != nil || attr.Mode != st.Mode || attr.UID != st.Uid || attr.NLink != st.Nlink || attr.QID != qid {
+		t.Errorf("attributes of the root: %+v, %v; on the host: %+v", attr, err, st)
+	}
+	fid, err := g.WalkTo(rootFID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Lcreate(fid, "file", unix.O_RDWR, 0o666, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.WriteAll(fid, 0, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(share, "file")); err != nil || string(b) != "hello" {
+		t.Errorf("on the host: %q, %v", b, err)
+	}
+	// What the guest saw is durable before the session ends.
+	if n, err := unix.Getxattr(share, qidTable, nil); err != nil || n < 18 {
+		t.Errorf("the stored table has %d bytes, %v", n, err)
+	}
+
+	cancel()
+	if status := <-ended; status != exitOK {
+		t.Errorf("exit status %d", status)
+	}
+	if _, err := os.Lstat(socket); err == nil {
+		t.Error("the socket is still there")
+	}
+	for line := range strings.Lines(log.String()) {
+		if !json.Valid([]byte(line)) || strings.Contains(line, `"ERROR"`) {
+			t.Errorf("log: %s", line)
+		}
+	}
+}
+
+// TestFrontEndsOneAfterTheOther: a guest is shut down and started again, and finds its files
+// with the same IDs, also in a new daemon.
+func TestFrontEndsOneAfterTheOther(t *testing.T) {
+	p := startDaemon(t)
+	g := connect(t, p.socket)
+	first := g.mount()
+	g.Close()
+	// QEMU's way of starting a guest while the one before is being wound up.
+	g = connect(t, p.socket)
+	if again := g.mount(); again != first {
+		t.Errorf("in the second session: %+v, before %+v", again, first)
+	}
+	p.signal(unix.SIGTERM)
+	if status := p.wait(); status != exitOK {
+		t.Errorf("exit status %d", status)
+	}
+	p = startDaemonAt(t, p.socket, p.share)
+	if again := connect(t, p.socket).mount(); again.Path != first.Path {
+		t.Errorf("of the second daemon: %+v, before %+v", again, first)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	p := startDaemon(t, "--readonly")
+	g := connect(t, p.socket)
+	g.mount()
+	if _, err := g.Mkdir(rootFID, "d", 0o777, 0); !errors.Is(err, unix.EROFS) {
+		t.Errorf("mkdir: %v", err)
+	}
+	if _, err := g.Getattr(rootFID, ninep.AttrBasic); err != nil {
+		t.Errorf("getattr: %v", err)
+	}
+	if n, err := unix.Listxattr(p.share, nil); err != nil || n != 0 {
+		t.Errorf("something was stored: %d bytes of names, %v", n, err)
+	}
+}
+
+func TestMaxMsize(t *testing.T) {
+	p := startDaemon(t, "--max-msize=16K")
+	if msize, _, err := connect(t, p.socket).Version(512000, "9P2000.L"); err != nil || msize != 16384 {
+		t.Errorf("msize %d, %v", msize, err)
+	}
+}
+
+func TestNofile(t *testing.T) {
+	p := startDaemon(t, "--rlimit-nofile=200")
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "limits"))
+	if err != nil || !bytes.Contains(b, []byte("Max open files            200 ")) {
+		t.Errorf("%v\n%s", err, b)
+	}
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// options is the command line, checked as far as that is possible without opening
+// anything.
+type options struct {
+	printCapabilities, help, version bool
+
+	socketPath string // empty: fd
+	fd         int    // -1: socketPath
+	group      string // of the socket; empty: the socket is its owner's alone
+
+	sharedDir string
+	tag       string
+	readOnly  bool
+
+	maxMsize uint32 // bytes
+	threads  int    // 0: as many as processors
+	nofile   uint64 // 0: the hard limit
+
+	logLevel  slog.Level
+	logFormat string
+	metrics   *endpoint // nil: none
+}
+
+// setting is one flag. parse puts its text into the options; its errors go on after
+// "--name "text"".
+type setting struct {
+	name    string
+	boolean bool
+	parse   func(o *options, text string) error
+}
+
+// settings has every flag, in the order in which bad values are reported.
+var settings = []setting{
+	boolean("print-capabilities", func(o *options) *bool { return &o.printCapabilities }),
+	boolean("help", func(o *options) *bool { return &o.help }),
+	boolean("h", func(o *options) *bool { return &o.help }),
+	boolean("version", func(o *options) *bool { return &o.version }),
+	{name: "socket-path", parse: func(o *options, s string) error { return parseSocketPath(s, &o.socketPath) }},
+	{name: "fd", parse: parseFD},
+	{name: "socket-group", parse: func(o *options, s string) error { return parseNonEmpty(s, "the name or number of a group", &o.group) }},
+	{name: "shared-dir", parse: func(o *options, s string) error { return parseNonEmpty(s, "a directory", &o.sharedDir) }},
+	{name: "tag", parse: parseTag},
+	boolean("readonly", func(o *options) *bool { return &o.readOnly }),
+	{name: "max-msize", parse: parseMaxMsize},
+	{name: "threads", parse: parseThreads},
+	{name: "rlimit-nofile", parse: parseNofile},
+	{name: "log-level", parse: parseLogLevel},
+	{name: "log-format", parse: parseLogFormat},
+	{name: "metrics-listen", parse: func(o *options, s string) (err error) { o.metrics, err = parseEndpoint(s); return err }},
+}
+
+func boolean(name string, field func(*options) *bool) setting {
+	return setting{name, true, func(o *options, text string) error {
+		v, err := strconv.ParseBool(text)
+		if err != nil {
+			return errors.New("is neither true nor false")
+		}
+		*field(o) = v
+		return nil
+	}}
+}
+
+// text is a flag.Value that takes everything: the values are checked later, in a fixed
+// order and with messages of our own.
+type text struct {
+	value          string
+	boolean, isSet bool
+}
+
+func (t *text) String() string     { return t.value }
+func (t *text) IsBoolFlag() bool   { return t.boolean }
+func (t *text) Set(s string) error { t.value, t.isSet = s, true; return nil }
+
+// parseOptions reads the command line. A flag that stands there twice has its last value.
+func parseOptions(args []string) (*options, error) {
+	o := &options{
+		fd:        -1,
+		maxMsize:  defaultMaxMsize,
+		logLevel:  slog.LevelInfo,
+		logFormat: formatText,
+	}
+	// QEMU's convention: this one makes a back end ignore all others.
+	if slices.ContainsFunc(args, func(a string) bool { return a == "--print-capabilities" || a == "-print-capabilities" }) {
+		o.printCapabilities = true
+		return o, nil
+	}
+
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	texts := make([]text, len(settings))
+	for i, s := range settings {
+		texts[i].boolean = s.boolean
+		flags.Var(&texts[i], s.name, "")
+	}
+	if err := flags.Parse(args); err != nil {
+		return nil, flagError(err)
+	}
+	for i, s := range settings {
+		if !texts[i].isSet {
+			continue
+		}
+		if err := s.parse(o, texts[i].value); err != nil {
+			return nil, fmt.Errorf("--%s %q %w", s.name, texts[i].value, err)
+		}
+		if o.printCapabilities || o.help || o.version {
+			return o, nil
+		}
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: everything is said with flags, such as --shared-dir=DIR", flags.Arg(0))
+	}
+	return o, o.check()
+}
+
+// check finds what single values do not show.
+func (o *options) check() error {
+	switch {
+	case o.socketPath == "" && o.fd < 0:
+		return errors.New("no socket: --socket-path PATH or --fd N is needed")
+	case o.socketPath != "" && o.fd >= 0:
+		return errors.New("two sockets: --socket-path and --fd exclude each other")
+	case o.sharedDir == "":
+		return errors.New("no directory to serve: --shared-dir DIR is needed")
+	case o.tag == "":
+		return errors.New("no mount tag: --tag TAG is needed, the name by which the guest mounts the directory")
+	case o.group != "" && o.socketPath == "" && (o.metrics == nil || o.metrics.network != "unix"):
+		return errors.New("--socket-group is for a socket that the daemon makes, with --socket-path or --metrics-listen unix:PATH")
+	}
+	return nil
+}
+
+// flagError says what package flag says, in this program's terms.
+func flagError(err error) error {
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		return fmt.Errorf("no such flag: --%s", name)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
+		return fmt.Errorf("--%s needs a value", name)
+	}
+	return err
+}

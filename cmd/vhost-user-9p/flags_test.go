@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestBadCommandLines(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	socket := "--socket-path=" + filepath.Join(dir, "socket")
+	share := "--shared-dir=" + dir
+	tag := "--tag=share"
+	good := []string{socket, share, tag}
+	with := func(more ...string) []string { return append(slices.Clone(good), more...) }
+	limit := func(n int) string { return strings.Repeat("x", n) }
+
+	for name, c := range map[string]struct {
+		args   []string
+		status int
+		say    string // a regular expression that standard error matches
+	}{
+		"nothing":                    {nil, exitUsage, `--socket-path PATH or --fd N`},
+		"no socket":                  {[]string{share, tag}, exitUsage, `--socket-path PATH or --fd N`},
+		"two sockets":                {with("--fd=3"), exitUsage, `--socket-path and --fd exclude each other`},
+		"no directory":               {[]string{socket, tag}, exitUsage, `--shared-dir DIR is needed`},
+		"no tag":                     {[]string{socket, share}, exitUsage, `--tag TAG is needed`},
+		"argument":                   {with("/srv"), exitUsage, `unexpected argument "/srv"`},
+		"unknown flag":               {with("--cache=auto"), exitUsage, `no such flag: --cache`},
+		"single dash":                {with("-o", "ro"), exitUsage, `no such flag: --o`},
+		"no value":                   {with("--tag"), exitUsage, `--tag needs a value`},
+		"empty socket path":          {[]string{"--socket-path=", share, tag}, exitUsage, `--socket-path "" is empty`},
+		"long socket path":           {[]string{"--socket-path=/" + limit(107), share, tag}, exitUsage, `--socket-path .* has 108 bytes, the path of a socket has at most 107`},
+		"socket path is a directory": {[]string{"--socket-path=/tmp/", share, tag}, exitUsage, `--socket-path "/tmp/" ends with a slash`},
+		"socket in no directory":     {[]string{"--socket-path=" + dir + "/x/y", share, tag}, exitFailure, `--socket-path ".*/x/y": its directory: no such file or directory`},
+		"fd of letters":              {[]string{"--fd=three", share, tag}, exitUsage, `--fd "three" is not a file descriptor`},
+		"negative fd":                {[]string{"--fd=-1", share, tag}, exitUsage, `--fd "-1" is not a file descriptor`},
+		"huge fd":                    {[]string{"--fd=99999999999", share, tag}, exitUsage, `--fd "99999999999" is not a file descriptor`},
+		"fd of an output":            {[]string{"--fd=2", share, tag}, exitUsage, `--fd "2" is an output`},
+		"fd not open":                {[]string{"--fd=12345", share, tag}, exitFailure, `--fd 12345 is not open`},
+		"group without a socket":     {[]string{"--fd=3", share, tag, "--socket-group=0"}, exitUsage, `--socket-group is for a socket that the daemon makes`},
+		"empty group":                {with("--socket-group="), exitUsage, `--socket-group "" is empty`},
+		"unknown group":              {with("--socket-group=no such group"), exitFailure, `--socket-group "no such group": no such group`},
+		"empty directory":            {[]string{socket, "--shared-dir=", tag}, exitUsage, `--shared-dir "" is empty`},
+		"directory is not there":     {[]string{socket, share + "/x", tag}, exitFailure, `--shared-dir ".*/x": no such directory`},
+		"directory is a file":        {[]string{socket, "--shared-dir=" + file, tag}, exitFailure, `--shared-dir ".*/file": not a directory`},
+		"empty tag":                  {[]string{socket, share, "--tag="}, exitUsage, `--tag "" has 0 bytes, a mount tag has 1 to 254`},
+		"long tag":                   {[]string{socket, share, "--tag=" + limit(255)}, exitUsage, `--tag ".*" has 255 bytes, a mount tag has 1 to 254`},
+		"tag of two lines":           {[]string{socket, share, "--tag=a\nb"}, exitUsage, `--tag "a\\nb" has a control character`},
+		"readonly":                   {with("--readonly=perhaps"), exitUsage, `--readonly "perhaps" is neither true nor false`},
+		"readonly with a space":      {with("--readonly", "true"), exitUsage, `unexpected argument "true"`},
+		"msize of letters":           {with("--max-msize=large"), exitUsage, `--max-msize "large" is not a size in bytes from 4096 to 16777216`},
+		"msize below 4096":           {with("--max-msize=4095"), exitUsage, `--max-msize "4095" is not a size`},
+		"msize above 16M":            {with("--max-msize=17M"), exitUsage, `--max-msize "17M" is not a size`},
+		"msize that overflows":       {with("--max-msize=99999999999999999999"), exitUsage, `--max-msize "99999999999999999999" is not a size`},
+		"msize whose unit does":      {with("--max-msize=18446744073709551615G"), exitUsage, `--max-msize "18446744073709551615G" is not a size`},
+		"msize with a fraction":      {with("--max-msize=1.5M"), exitUsage, `--max-msize "1.5M" is not a size`},
+		"negative msize":             {with("--max-msize=-4096"), exitUsage, `--max-msize "-4096" is not a size`},
+		"unit alone":                 {with("--max-msize=M"), exitUsage, `--max-msize "M" is not a size`},
+		"threads of letters":         {with("--threads=all"), exitUsage, `--threads "all" is not a number of threads`},
+		"negative threads":           {with("--threads=-1"), exitUsage, `--threads "-1" is not a number of threads`},
+		"too many threads":           {with("--threads=1025"), exitUsage, `--threads "1025" is not a number of threads, needed is 0 .* to 1024`},
+		"nofile of letters":          {with("--rlimit-nofile=max"), exitUsage, `--rlimit-nofile "max" is not a number of open files`},
+		"low nofile":                 {with("--rlimit-nofile=127"), exitUsage, `--rlimit-nofile "127" .* from 128 on`},
+		"nofile beyond nr_open":      {with("--rlimit-nofile=18446744073709551614"), exitFailure, `--rlimit-nofile 18446744073709551614: operation not permitted`},
+		"log level":                  {with("--log-level=loud"), exitUsage, `--log-level "loud" is not one of debug, info, warn, error`},
+		"log format":                 {with("--log-format=xml"), exitUsage, `--log-format "xml" is neither text nor json`},
+		"metrics without a port":     {with("--metrics-listen=localhost"), exitUsage, `--metrics-listen "localhost" is neither ADDR:PORT.* nor unix:PATH`},
+		"metrics port of letters":    {with("--metrics-listen=localhost:http"), exitUsage, `--metrics-listen "localhost:http" is neither`},
+		"metrics port too large":     {with("--metrics-listen=localhost:65536"), exitUsage, `--metrics-listen "localhost:65536" is neither`},
+		"metrics path empty":         {with("--metrics-listen=unix:"), exitUsage, `--metrics-listen "unix:" is empty, needed is the path`},
+		"metrics path too long":      {with("--metrics-listen=unix:" + limit(108)), exitUsage, `--metrics-listen .* has 108 bytes`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := runArgs(t, c.args...)
+			if got.status != c.status {
+				t.Errorf("exit status %d, want %d", got.status, c.status)
+			}
+			if !regexp.MustCompile(`(?s)^vhost-user-9p: .*` + c.say).MatchString(got.stderr) {
+				t.Errorf("standard error does not match %q:\n%s", c.say, got.stderr)
+			}
+			if c.status == exitUsage && !strings.Contains(got.stderr, "--help") {
+				t.Errorf("standard error does not point to --help:\n%s", got.stderr)
+			}
+			if got.stdout != "" {
+				t.Errorf("standard output: %q", got.stdout)
+			}
+			if _, err := os.Lstat(filepath.Join(dir, "socket")); err == nil {
+				t.Error("the socket was left behind")
+			}
+		})
+	}
+}
+
+func TestGoodValues(t *testing.T) {
+	needed := []string{"--socket-path", "/s", "--shared-dir", "/d", "--tag", "share"}
+	defaults := options{
+		socketPath: "/s", fd: -1, sharedDir: "/d", tag: "share",
+		maxMsize: 1 << 20, logLevel: slog.LevelInfo, logFormat: "text",
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want func(o *options)
+	}{
+		"defaults":           {nil, func(*options) {}},
+		"equals sign":        {[]string{"--tag=a=b"}, func(o *options) { o.tag = "a=b" }},
+		"single dash":        {[]string{"-tag", "t"}, func(o *options) { o.tag = "t" }},
+		"the last one holds": {[]string{"--tag=a", "--tag=b"}, func(o *options) { o.tag = "b" }},
+		"longest tag":        {[]string{"--tag=" + strings.Repeat("t", 254)}, func(o *options) { o.tag = strings.Repeat("t", 254) }},
+		"readonly":           {[]string{"--readonly"}, func(o *options) { o.readOnly = true }},
+		"not readonly":       {[]string{"--readonly", "--readonly=false"}, func(*options) {}},
+		"smallest msize":     {[]string{"--max-msize=4096"}, func(o *options) { o.maxMsize = 4096 }},
+		"msize with a unit":  {[]string{"--max-msize=512k"}, func(o *options) { o.maxMsize = 512 << 10 }},
+		"largest msize":      {[]string{"--max-msize=16M"}, func(o *options) { o.maxMsize = 16 << 20 }},
+		"threads":            {[]string{"--threads=3"}, func(o *options) { o.threads = 3 }},
+		"nofile":             {[]string{"--rlimit-nofile=4096"}, func(o *options) { o.nofile = 4096 }},
+		"group":              {[]string{"--socket-group=kvm"}, func(o *options) { o.group = "kvm" }},
+		"log":                {[]string{"--log-level=debug", "--log-format=json"}, func(o *options) { o.logLevel, o.logFormat = slog.LevelDebug, "json" }},
+		"metrics by TCP":     {[]string{"--metrics-listen=[::1]:9564"}, func(o *options) { o.metrics = &endpoint{"tcp", "[::1]:9564"} }},
+		"metrics by socket":  {[]string{"--metrics-listen=unix:/run/m"}, func(o *options) { o.metrics = &endpoint{"unix", "/run/m"} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := parseOptions(append(slices.Clone(needed), c.args...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := defaults
+			c.want(&want)
+			if g, w := describe(got), describe(&want); g != w {
+				t.Errorf("got  %s\nwant %s", g, w)
+			}
+		})
+	}
+	o, err := parseOptions([]string{"--fd", "0", "--shared-dir", "/d", "--tag", "t"})
+	if err != nil || o.fd != 0 {
+		t.Errorf("--fd 0: %+v, %v", o, err)
+	}
+}
+
+func describe(o *options) string {
+	p := *o
+	p.metrics = nil
+	return fmt.Sprintf("%+v %v", p, o.metrics)
+}
+
+func TestPrintCapabilities(t *testing.T) {
+	for _, args := range [][]string{
+		{"--print-capabilities"},
+		{"--socket-path=/s", "--print-capabilities", "--no-such-flag", "--log-level=loud", "argument"},
+		{"--help", "--print-capabilities"},
+	} {
+		got := runArgs(t, args...)
+		if got != (outcome{0, "{ \"type\": \"9p\" }\n", ""}) {
+			t.Errorf("%q: %+v", args, got)
+		}
+		if !json.Valid([]byte(got.stdout)) {
+			t.Errorf("%q is not JSON", got.stdout)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	got := runArgs(t, "--version", "--tag=")
+	if got.status != 0 || got.stderr != "" || !regexp.MustCompile(`^vhost-user-9p \S+ \(commit \S+, go1\S* linux/\w+\)\n$`).MatchString(got.stdout) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestHelp holds the text against the flags that there are.
+func TestHelp(t *testing.T) {
+	for _, arg := range []string{"--help", "-h", "-help"} {
+		got := runArgs(t, arg, "--log-level=loud")
+		if got != (outcome{0, usage, ""}) {
+			t.Errorf("%s: %+v", arg, got)
+		}
+	}
+	var documented []string
+	for _, m := range regexp.MustCompile(`(?m)^  --([a-z-]+)`).FindAllStringSubmatch(usage, -1) {
+		documented = append(documented, m[1])
+	}
+	var exist []string
+	for _, s := range settings {
+		if s.name != "h" {
+			exist = append(exist, s.name)
+		}
+	}
+	slices.Sort(documented)
+	slices.Sort(exist)
+	if !slices.Equal(documented, exist) {
+		t.Errorf("documented: %v\nexist:      %v", documented, exist)
+	}
+	for i, line := range strings.Split(usage, "\n") {
+		if len(line) > 80 && !strings.Contains(line, "-device ") && !strings.Contains(line, "host$") {
+			t.Errorf("line %d has more than 80 columns: %s", i+1, line)
+		}
+	}
+}

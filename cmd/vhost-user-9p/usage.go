@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// usage is what --help prints.
+const usage = `Usage: vhost-user-9p --socket-path PATH --shared-dir DIR --tag TAG [FLAG]...
+
+vhost-user-9p shares a directory of this machine with a virtual machine. QEMU
+connects to its socket and shares the guest's memory with it; from then on it
+answers the guest's 9P2000.L requests straight from there. The guest needs
+nothing but the 9p driver that Linux has. The numbers that the guest sees as
+file IDs stay the same when the daemon, the guest or the host is restarted.
+
+Example: the directory /srv/share for one guest. Start the daemon before QEMU.
+
+  host$  vhost-user-9p --socket-path /run/share.sock --shared-dir /srv/share --tag share
+
+  host$  qemu-system-x86_64 ... -m 2G \
+           -machine memory-backend=mem \
+           -object memory-backend-memfd,id=mem,size=2G,share=on \
+           -chardev socket,id=c0,path=/run/share.sock \
+           -device vhost-user-test-device-pci,chardev=c0,virtio-id=9,num_vqs=1,vq_size=128,config_size=7
+
+  guest# mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 share /mnt
+
+This needs QEMU 10.2 or newer. share=on lets the daemon see the guest's memory.
+config_size is the length of the mount tag (here "share", see --tag) plus 2; a
+larger one does no harm, a smaller one cuts the tag off.
+
+A flag's value follows it after a space or '='.
+
+The socket (one of the two is needed)
+  --socket-path PATH
+        Make a Unix socket at PATH and listen there. One front end is served at
+        a time, and another one is sent away until that has disconnected. Only
+        the daemon's user can connect (mode 0600), unless --socket-group is
+        given. A socket that a dead process left at PATH is replaced; a file, or
+        a socket that somebody listens on, is not. PATH has at most 107 bytes.
+  --fd N
+        Use file descriptor N, which the daemon was started with: a Unix stream
+        socket that either listens, as systemd or libvirt pass one, or is
+        connected to the front end already; then the daemon ends when the
+        connection does.
+  --socket-group GROUP
+        Let the members of GROUP (a name or a number) connect too (mode 0660),
+        so that QEMU need not run as the daemon's user. Whoever can connect can
+        do to the directory what the daemon can.
+
+What is shared
+  --shared-dir DIR
+        The directory, with all below it, other file systems included. The guest
+        cannot leave it. Needed.
+  --tag TAG
+        The name by which the guest mounts the directory, 1 to 254 bytes. QEMU
+        must be given a config_size of 2 more. Needed.
+  --readonly
+        Refuse every request that would change anything. Tables of file IDs are
+        then not stored either: file systems that the stored table lacks get IDs
+        that the next start may change.
+
+Resources
+  --max-msize BYTES                                               (default: 1M)
+        The largest message that the guest may agree on, 4096 to 16M; K and M
+        are units of 1024 and 1024*1024. The guest asks by its msize mount
+        option, and Linux for no more than 512000 over virtio. Larger messages
+        mean fewer of them for big reads and writes.
+  --threads N                                                       (default: 0)
+        How many requests are executed at once, at most 1024; 0 is the number of
+        processors. Requests that wait for a disk or a lock do not count. Fewer
+        leave more of the host to others; more than processors rarely help.
+  --rlimit-nofile N                                    (default: the hard limit)
+        How many files the daemon may have open, 128 or more. The files that a
+        guest uses are kept open as far as this allows, which is faster than to
+        find them again. A number above the hard limit needs root.
+
+What can be seen
+  --log-level LEVEL                                              (default: info)
+        debug, info, warn or error: the least that is logged, on standard error.
+        debug adds what front ends send to set the device up, for bug reports.
+  --log-format FORMAT                                            (default: text)
+        text (key=value) or json, one object a line, for log collectors.
+  --metrics-listen ADDR:PORT|unix:PATH                           (default: none)
+        Serve Prometheus metrics by HTTP at /metrics, and at /healthz whether
+        all is well (200 or 503, with the reason). There is no login: use an
+        address such as 127.0.0.1:9564 that only those can reach who may know
+        the names and sizes of what is going on. File names are never shown.
+
+Others
+  --print-capabilities
+        Print what QEMU's tools want to know of a back end, and exit; all other
+        flags are ignored.
+  --version
+        Print the version, and exit.
+  --help, -h
+        Print this, and exit.
+
+Signals: SIGTERM or SIGINT finishes the requests that are being executed, stores
+what must be, removes the socket and exits; a second one exits at once. SIGHUP
+is ignored. QEMU does not survive the loss of its back end at every moment: end
+the virtual machine, or unplug the device, before the daemon.
+
+Exit status: 0 after a signal, or when the connection given with --fd has ended;
+1 if something failed; 2 if the command line is wrong.
+`

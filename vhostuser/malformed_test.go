@@ -5,6 +5,7 @@ package vhostuser_test
 import (
 	"math"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -160,6 +161,10 @@ func TestFileDescriptors(t *testing.T) {
 		return fds
 	}
 	region := words(0, 1<<40, 4096, 1<<40, 0)
+	eight := halves(8, 0)
+	for i := range uint64(8) {
+		eight = append(eight, words(i<<20, 4096, i<<20, 0)...)
+	}
 	for _, c := range []struct {
 		name    string
 		r       vhostuser.Request
@@ -195,6 +200,7 @@ func TestFileDescriptors(t *testing.T) {
 		{"eight_to_one", vhostuser.RequestAddMemReg, region, many(8)},
 		{"nine", vhostuser.RequestSetMemTable, append(halves(8, 0), make([]byte, 8*32)...), many(9)},
 		{"two_hundred", vhostuser.RequestSetMemTable, append(halves(8, 0), make([]byte, 8*32)...), many(200)},
+		{"nine_for_eight_regions", vhostuser.RequestSetMemTable, eight, slices.Repeat([]int{regular}, 9)},
 		{"nine_with_none_expected", vhostuser.RequestGetQueueNum, nil, many(9)},
 	} {
 		if err := vhosttest.Refused(sendAcked(fe, c.r, c.payload, c.fds...)); err != nil {

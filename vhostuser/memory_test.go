@@ -209,6 +209,25 @@ func TestBadAddress(t *testing.T) {
 	}
 }
 
+// TestAddressFirst: an address may come before memory and size, but what is wrong with it by itself
+// is refused then.
+func TestAddressFirst(t *testing.T) {
+	fe := vhosttest.Start(t, newFake(), vhosttest.Options{})
+	must(t, fe.Realize())
+	must(t, fe.SetFeatures(fe.Features))
+	a := fe.RingAddr()
+	a.Desc += 8
+	refused(t, fe.SetVringAddr(a))
+	must(t, fe.SetVringAddr(fe.RingAddr()))
+	must(t, fe.ShareMemory())
+	fe.NewDriver()
+	must(t, fe.SetVringNum(0, 128))
+	must(t, fe.SetVringKick(0, -1))
+	must(t, fe.SetVringEnable(0, true))
+	fe.Driver.Add(bufs(outAddr, 3), bufs(inAddr, 3))
+	waitFor(t, "the chain", func() bool { _, _, ok := fe.Driver.Take(); return ok })
+}
+
 // TestMovedRing gives a running ring another address: it is drained and goes on there.
 func TestMovedRing(t *testing.T) {
 	dev := newFake()

@@ -5,6 +5,7 @@ package hostfs
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -15,8 +16,8 @@ import (
 // walk.
 type attach struct {
 	fs   *FS
-	root *node // one reference
-	refs int   // files; guarded by attaches.mu; not counted for the export's root
+	root *node        // one reference
+	refs atomic.Int64 // not counted for the export's root
 }
 
 // attaches are those in use.
@@ -80,19 +81,15 @@ func (as *attaches) find(fs *FS, n *node) *attach {
 		}
 		as.subs[n] = at
 	}
-	at.refs++
+	at.refs.Add(1)
 	return at
 }
 
 // hold takes another reference. The caller has one.
 func (at *attach) hold() {
-	as := &at.fs.attaches
-	if at == &as.root {
-		return
+	if at != &at.fs.attaches.root {
+		at.refs.Add(1)
 	}
-	as.mu.Lock()
-	at.refs++
-	as.mu.Unlock()
 }
 
 // drop gives a reference back.
@@ -101,9 +98,13 @@ func (at *attach) drop() {
 	if at == &as.root {
 		return
 	}
+	for r := at.refs.Load(); r > 1; r = at.refs.Load() {
+		if at.refs.CompareAndSwap(r, r-1) {
+			return
+		}
+	}
 	as.mu.Lock()
-	at.refs--
-	last := at.refs == 0
+	last := at.refs.Add(-1) == 0
 	if last {
 		delete(as.subs, at.root)
 	}

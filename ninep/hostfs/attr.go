@@ -176,15 +176,6 @@ func (f *file) truncate(t *thread, size uint64) unix.Errno {
 	return e
 }
 
-func ftruncate(fd int32, size uint64) unix.Errno {
-	for {
-		_, _, e := unix.Syscall(unix.SYS_FTRUNCATE, uintptr(fd), uintptr(size), 0)
-		if e != unix.EINTR {
-			return e
-		}
-	}
-}
-
 // StatFS implements ninep.File.
 func (f *file) StatFS(c *ninep.Call, st *ninep.StatFS) error {
 	t := threadOf(c)

@@ -86,7 +86,7 @@ func (fs *FS) open(cfg *Config) error {
 	if e != 0 {
 		return fmt.Errorf("hostfs: identifying the root of the export: %w", e)
 	}
-	fs.attaches.root = attach{fs: fs, root: root}
+	fs.attaches.root.fs, fs.attaches.root.root = fs, root
 	return nil
 }
 

@@ -39,8 +39,6 @@ func (f *file) Read(c *ninep.Call, dst []unix.Iovec, off uint64) (int, error) {
 		n, e := preadv2(h.fd, dst[:min(len(dst), maxIovecs)], off+uint64(done), flags)
 		switch {
 		case e == 0:
-		case e == unix.EINTR:
-			continue
 		case e == unix.EAGAIN && flags != 0:
 			willBlock(c)
 			flags = 0
@@ -81,8 +79,6 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 		n, e := pwritev2(h.fd, src[:min(len(src), maxIovecs)], off+uint64(done), 0)
 		switch {
 		case e == 0:
-		case e == unix.EINTR:
-			continue
 		case done > 0 && e != unix.EFAULT:
 			return done, nil
 		default:
@@ -144,19 +140,6 @@ func (f *file) Sync(c *ninep.Call, dataOnly bool) error {
 	e = fsync(fd, dataOnly)
 	closeFD(fd)
 	return errorOf(e)
-}
-
-func fsync(fd int32, dataOnly bool) unix.Errno {
-	trap := uintptr(unix.SYS_FSYNC)
-	if dataOnly {
-		trap = unix.SYS_FDATASYNC
-	}
-	for {
-		_, _, e := unix.Syscall(trap, uintptr(fd), 0, 0)
-		if e != unix.EINTR {
-			return e
-		}
-	}
 }
 
 // errorOf returns e as an error: nil for 0.

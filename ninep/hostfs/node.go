@@ -19,26 +19,28 @@ type node struct {
 	path uint64 // of the QID
 	fd   int32  // O_PATH
 	refs atomic.Int32
+	born uint32 // nodeTable.births after it was added
+	nodeType
 }
 
-// nodeKey is a node's identity, and what else never changes about it. The type is
-// in it for file systems that use inode numbers again although we hold the inode.
+// nodeKey is a node's identity.
 type nodeKey struct {
-	ino       uint64
-	dev, mnt  uint32
+	ino      uint64
+	dev, mnt uint32
+}
+
+func keyOf(stx *unix.Statx_t) nodeKey {
+	return nodeKey{stx.Ino, kernelDev(stx.Dev_major, stx.Dev_minor), uint32(stx.Mnt_id)}
+}
+
+// nodeType is what else never changes about a node.
+type nodeType struct {
 	typ       uint16 // S_IFMT of the mode
 	mountRoot bool   // this is where the mount begins
 }
 
-func keyOf(stx *unix.Statx_t) nodeKey {
-	return nodeKey{
-		ino: stx.Ino,
-		dev: kernelDev(stx.Dev_major, stx.Dev_minor),
-		mnt: uint32(stx.Mnt_id),
-		typ: stx.Mode & unix.S_IFMT,
-
-		mountRoot: stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
-	}
+func typeOf(stx *unix.Statx_t) nodeType {
+	return nodeType{stx.Mode & unix.S_IFMT, stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0}
 }
 
 // kernelDev is a device number as the kernel has it: 12 and 20 bits.
@@ -63,6 +65,7 @@ const nodeShards = 64
 
 // nodeTable finds nodes by their keys.
 type nodeTable struct {
+	births atomic.Uint32
 	shards [nodeShards]nodeShard
 }
 
@@ -110,7 +113,7 @@ func (s *nodeShard) findLocked(hash uint64, key *nodeKey) *node {
 
 // add makes a node that takes over fd, with a reference for the caller. If there
 // is one with the key by now, it returns that, and fd is still the caller's.
-func (t *nodeTable) add(key *nodeKey, fd int32, path uint64) (n *node, took bool) {
+func (t *nodeTable) add(key *nodeKey, typ nodeType, fd int32, path uint64) (n *node, took bool) {
 	h := key.hash()
 	s := t.shard(h)
 	s.mu.Lock()
@@ -122,7 +125,8 @@ func (t *nodeTable) add(key *nodeKey, fd int32, path uint64) (n *node, took bool
 		s.resizeLocked(max(minBuckets, 2*len(s.buckets)))
 	}
 	n = nodePool.Get().(*node)
-	n.nodeKey, n.fd, n.path = *key, fd, path
+	n.nodeKey, n.nodeType, n.fd, n.path = *key, typ, fd, path
+	n.born = t.births.Add(1)
 	n.refs.Store(1)
 	b := s.bucket(h)
 	n.next = *b
@@ -179,6 +183,9 @@ func (t *nodeTable) put(n *node) {
 	nodePool.Put(n)
 }
 
+// bornSince reports whether n was added after births was now.
+func (n *node) bornSince(now uint32) bool { return int32(n.born-now) > 0 }
+
 // len returns the number of nodes.
 func (t *nodeTable) len() int {
 	n := 0
@@ -194,19 +201,24 @@ func (t *nodeTable) len() int {
 // adopt returns the node that fd (O_PATH) is, and which t.stx describes. It takes
 // fd over, in any case.
 func (fs *FS) adopt(t *thread, fd int32) (*node, unix.Errno) {
-	key := keyOf(&t.stx)
-	if n := fs.nodes.get(&key); n != nil {
-		closeFD(fd)
-		return n, 0
+	key, typ := keyOf(&t.stx), typeOf(&t.stx)
+	n := fs.nodes.get(&key)
+	if n == nil {
+		path, e := fs.path(key.dev, key.ino)
+		if e != 0 {
+			closeFD(fd)
+			return nil, e
+		}
+		var took bool
+		if n, took = fs.nodes.add(&key, typ, fd, path); took {
+			return n, 0
+		}
 	}
-	path, e := fs.path(key.dev, key.ino)
-	if e != 0 {
-		closeFD(fd)
-		return nil, e
-	}
-	n, took := fs.nodes.add(&key, fd, path)
-	if !took {
-		closeFD(fd)
+	closeFD(fd)
+	if n.typ != typ.typ {
+		// A server's file system that has given the number away although we hold it.
+		fs.nodes.put(n)
+		return nil, unix.ESTALE
 	}
 	return n, 0
 }

@@ -137,7 +137,7 @@ func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, 
 		case 0:
 			key := keyOf(&t.stx)
 			dev, ino, version = key.dev, key.ino, qidVersion(&t.stx)
-			ent.typ = uint8(key.typ >> 12)
+			ent.typ = uint8(t.stx.Mode >> 12)
 		case unix.ENOENT:
 			return ninep.QID{}, false, nil
 		default: // what the directory says is better than no listing
@@ -148,9 +148,4 @@ func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, 
 		return ninep.QID{}, false, e
 	}
 	return ninep.QID{Type: qidType(uint16(ent.typ) << 12), Version: version, Path: path}, true, nil
-}
-
-func lseek(fd int32, off uint64) unix.Errno {
-	_, _, e := unix.Syscall(unix.SYS_LSEEK, uintptr(fd), uintptr(off), unix.SEEK_SET)
-	return e
 }

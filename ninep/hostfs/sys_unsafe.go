@@ -3,12 +3,11 @@
 package hostfs
 
 // System calls on memory that lies in a thread, in the peer's memory or in static
-// variables. The pointers are sound because each is converted to uintptr in the
-// call's argument list, so the memory is kept alive over the call, and because
-// none of it lies on a stack, which could move. The kernel writes at most what the
-// types say: sizes are those of the structs, lengths those of the slices.
-//
-// All of them go by Syscall and not RawSyscall: any call on a file can take long.
+// variables. The pointers are sound because each is converted to uintptr in an
+// argument list of a function that is marked go:uintptrescapes: that keeps the
+// memory alive over the call, and off the stack, which could move. The kernel writes
+// at most what the types say: sizes are those of the structs, lengths those of the
+// slices.
 
 import (
 	"unsafe"
@@ -34,15 +33,32 @@ const (
 	resolveUp   = unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS
 )
 
-// statx fills t.stx.
-func statx(t *thread, dirfd int32, name *byte, flags int, mask uint32) unix.Errno {
+// syscall6 makes a system call, again if a signal interrupted it: the runtime sends
+// them, and FUSE servers do answer them. It is not RawSyscall: any call on a file can
+// take long.
+//
+//go:uintptrescapes
+func syscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, unix.Errno) {
 	for {
-		_, _, e := unix.Syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
-			uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(&t.stx)), 0)
+		r, _, e := unix.Syscall6(trap, a1, a2, a3, a4, a5, a6)
 		if e != unix.EINTR {
-			return e
+			return r, e
 		}
 	}
+}
+
+// syscall3 is syscall6 for up to three arguments.
+//
+//go:uintptrescapes
+func syscall3(trap, a1, a2, a3 uintptr) (uintptr, unix.Errno) {
+	return syscall6(trap, a1, a2, a3, 0, 0, 0)
+}
+
+// statx fills t.stx.
+func statx(t *thread, dirfd int32, name *byte, flags int, mask uint32) unix.Errno {
+	_, e := syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+		uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(&t.stx)), 0)
+	return e
 }
 
 // maxAgain bounds how often openat2 is tried when a rename elsewhere made the
@@ -52,12 +68,12 @@ const maxAgain = 64
 func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve uint64) (int32, unix.Errno) {
 	t.how = unix.OpenHow{Flags: uint64(flags), Mode: uint64(mode), Resolve: resolve}
 	for try := 0; ; try++ {
-		fd, _, e := unix.Syscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+		fd, e := syscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
 			uintptr(unsafe.Pointer(&t.how)), unsafe.Sizeof(t.how), 0, 0)
 		switch {
 		case e == 0:
 			return int32(fd), 0
-		case e == unix.EINTR, e == unix.EAGAIN && try < maxAgain:
+		case e == unix.EAGAIN && try < maxAgain:
 		default:
 			return -1, openError(e)
 		}
@@ -67,17 +83,12 @@ func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve
 // openat is for what openat2 is too strict for: magic links, and "." of a
 // directory that is held already.
 func openat(dirfd int32, name *byte, flags int) (int32, unix.Errno) {
-	for {
-		fd, _, e := unix.Syscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
-			uintptr(flags), 0, 0, 0)
-		switch e {
-		case 0:
-			return int32(fd), 0
-		case unix.EINTR:
-		default:
-			return -1, openError(e)
-		}
+	fd, e := syscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+		uintptr(flags), 0, 0, 0)
+	if e != 0 {
+		return -1, openError(e)
 	}
+	return int32(fd), 0
 }
 
 // openError hides from guests whose limit it is that no more files can be open.
@@ -88,16 +99,17 @@ func openError(e unix.Errno) unix.Errno {
 	return e
 }
 
+// closeFD is not tried again: on Linux the descriptor is gone in any case.
 func closeFD(fd int32) { _, _, _ = unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 func preadv2(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
-	n, _, e := unix.Syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
+	n, e := syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
 		uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
 	return int(n), e
 }
 
 func pwritev2(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
-	n, _, e := unix.Syscall6(unix.SYS_PWRITEV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
+	n, e := syscall6(unix.SYS_PWRITEV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
 		uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
 	return int(n), e
 }
@@ -111,75 +123,75 @@ func skip(v *unix.Iovec, n int) {
 }
 
 func getdents64(fd int32, buf []byte) (int, unix.Errno) {
-	n, _, e := unix.Syscall(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	n, e := syscall3(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 	return int(n), e
 }
 
 func fstatfs(t *thread, fd int32) unix.Errno {
-	_, _, e := unix.Syscall(unix.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(&t.sfs)), 0)
+	_, e := syscall3(unix.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(&t.sfs)), 0)
 	return e
 }
 
 func readlinkat(dirfd int32, name *byte, buf []byte) (int, unix.Errno) {
-	n, _, e := unix.Syscall6(unix.SYS_READLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+	n, e := syscall6(unix.SYS_READLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
 	return int(n), e
 }
 
 func fchownat(dirfd int32, name *byte, uid, gid uint32, flags int) unix.Errno {
-	_, _, e := unix.Syscall6(unix.SYS_FCHOWNAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+	_, e := syscall6(unix.SYS_FCHOWNAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
 		uintptr(uid), uintptr(gid), uintptr(flags), 0)
 	return e
 }
 
 func fchmodat2(dirfd int32, name *byte, mode uint32, flags int) unix.Errno {
-	_, _, e := unix.Syscall6(unix.SYS_FCHMODAT2, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+	_, e := syscall6(unix.SYS_FCHMODAT2, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
 		uintptr(mode), uintptr(flags), 0, 0)
 	return e
 }
 
 // fchmodat follows symlinks.
 func fchmodat(dirfd int32, name *byte, mode uint32) unix.Errno {
-	_, _, e := unix.Syscall(unix.SYS_FCHMODAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(mode))
+	_, e := syscall3(unix.SYS_FCHMODAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(mode))
 	return e
 }
 
 // utimensat sets t.ts.
 func utimensat(t *thread, dirfd int32, name *byte, flags int) unix.Errno {
-	_, _, e := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+	_, e := syscall6(unix.SYS_UTIMENSAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(&t.ts[0])), uintptr(flags), 0, 0)
 	return e
 }
 
 func mkdirat(dirfd int32, name *byte, mode uint32) unix.Errno {
-	_, _, e := unix.Syscall(unix.SYS_MKDIRAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(mode))
+	_, e := syscall3(unix.SYS_MKDIRAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(mode))
 	return e
 }
 
 func mknodat(dirfd int32, name *byte, mode uint32, dev uint64) unix.Errno {
-	_, _, e := unix.Syscall6(unix.SYS_MKNODAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+	_, e := syscall6(unix.SYS_MKNODAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
 		uintptr(mode), uintptr(dev), 0, 0)
 	return e
 }
 
 func symlinkat(target *byte, dirfd int32, name *byte) unix.Errno {
-	_, _, e := unix.Syscall(unix.SYS_SYMLINKAT, uintptr(unsafe.Pointer(target)), uintptr(dirfd), uintptr(unsafe.Pointer(name)))
+	_, e := syscall3(unix.SYS_SYMLINKAT, uintptr(unsafe.Pointer(target)), uintptr(dirfd), uintptr(unsafe.Pointer(name)))
 	return e
 }
 
 func linkat(oldDir int32, oldName *byte, newDir int32, newName *byte, flags int) unix.Errno {
-	_, _, e := unix.Syscall6(unix.SYS_LINKAT, uintptr(oldDir), uintptr(unsafe.Pointer(oldName)),
+	_, e := syscall6(unix.SYS_LINKAT, uintptr(oldDir), uintptr(unsafe.Pointer(oldName)),
 		uintptr(newDir), uintptr(unsafe.Pointer(newName)), uintptr(flags), 0)
 	return e
 }
 
 func unlinkat(dirfd int32, name *byte, flags uint32) unix.Errno {
-	_, _, e := unix.Syscall(unix.SYS_UNLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(flags))
+	_, e := syscall3(unix.SYS_UNLINKAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)), uintptr(flags))
 	return e
 }
 
 func renameat2(oldDir int32, oldName *byte, newDir int32, newName *byte, flags uint32) unix.Errno {
-	_, _, e := unix.Syscall6(unix.SYS_RENAMEAT2, uintptr(oldDir), uintptr(unsafe.Pointer(oldName)),
+	_, e := syscall6(unix.SYS_RENAMEAT2, uintptr(oldDir), uintptr(unsafe.Pointer(oldName)),
 		uintptr(newDir), uintptr(unsafe.Pointer(newName)), uintptr(flags), 0)
 	return e
 }
@@ -187,9 +199,28 @@ func renameat2(oldDir int32, oldName *byte, newDir int32, newName *byte, flags u
 // ppollNow reports whether anything is to be said about p, without waiting.
 func ppollNow(p *unix.PollFd) (bool, unix.Errno) {
 	p.Revents = 0
-	n, _, e := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(p)), 1,
+	n, e := syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(p)), 1,
 		uintptr(unsafe.Pointer(&noTime)), 0, 0, 0)
 	return e == 0 && n > 0, e
 }
 
 var noTime unix.Timespec
+
+func ftruncate(fd int32, size uint64) unix.Errno {
+	_, e := syscall3(unix.SYS_FTRUNCATE, uintptr(fd), uintptr(size), 0)
+	return e
+}
+
+func lseek(fd int32, off uint64) unix.Errno {
+	_, e := syscall3(unix.SYS_LSEEK, uintptr(fd), uintptr(off), unix.SEEK_SET)
+	return e
+}
+
+func fsync(fd int32, dataOnly bool) unix.Errno {
+	trap := uintptr(unix.SYS_FSYNC)
+	if dataOnly {
+		trap = unix.SYS_FDATASYNC
+	}
+	_, e := syscall3(trap, uintptr(fd), 0, 0)
+	return e
+}

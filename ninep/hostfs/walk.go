@@ -59,14 +59,19 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 	if p == nil {
 		return nil, unix.ENAMETOOLONG
 	}
+	now := fs.nodes.births.Load()
 	if e := statx(t, dir.fd, p, statName, statxQID); e != 0 {
 		return nil, e
 	}
-	// The inode that statx saw may be gone by now, and its number another's. But as
-	// long as a node has the number, the inode is the node's.
+	// As long as a node has the inode number, no other inode can get it. So if the
+	// node was there before statx, what statx saw is the node. If it came later, the
+	// inode that statx saw may have gone before, and left its number to another.
 	key := keyOf(&t.stx)
 	if n := fs.nodes.get(&key); n != nil {
-		return n, 0
+		if !n.bornSince(now) && n.typ == t.stx.Mode&unix.S_IFMT {
+			return n, 0
+		}
+		fs.nodes.put(n)
 	}
 	fd, e := openat2(t, dir.fd, p, openPath, 0, resolveName)
 	if e != 0 {

@@ -28,7 +28,7 @@ type xattrArgs struct {
 func (fs *FS) getXattr(t *thread, f *file, name *byte, buf []byte) (int, unix.Errno) {
 	if !fs.noXattrAt.Load() {
 		t.xattr = xattrArgs{value: unsafe.Pointer(&buf[0]), size: uint32(len(buf))}
-		n, _, e := unix.Syscall6(unix.SYS_GETXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
+		n, e := syscall6(unix.SYS_GETXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
 			0, uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&t.xattr)), unsafe.Sizeof(t.xattr))
 		if e != unix.ENOSYS {
 			return int(n), e
@@ -36,7 +36,7 @@ func (fs *FS) getXattr(t *thread, f *file, name *byte, buf []byte) (int, unix.Er
 		fs.noXattrAt.Store(true)
 	}
 	if h := f.open; h != nil {
-		n, _, e := unix.Syscall6(unix.SYS_FGETXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)),
+		n, e := syscall6(unix.SYS_FGETXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)),
 			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
 		return int(n), e
 	}
@@ -44,14 +44,14 @@ func (fs *FS) getXattr(t *thread, f *file, name *byte, buf []byte) (int, unix.Er
 	if e != 0 {
 		return 0, e
 	}
-	n, _, e := unix.Syscall6(unix.SYS_GETXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
+	n, e := syscall6(unix.SYS_GETXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
 		uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
 	return int(n), e
 }
 
 func (fs *FS) listXattr(t *thread, f *file, buf []byte) (int, unix.Errno) {
 	if !fs.noXattrAt.Load() {
-		n, _, e := unix.Syscall6(unix.SYS_LISTXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
+		n, e := syscall6(unix.SYS_LISTXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
 			0, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0)
 		if e != unix.ENOSYS {
 			return int(n), e
@@ -59,14 +59,14 @@ func (fs *FS) listXattr(t *thread, f *file, buf []byte) (int, unix.Errno) {
 		fs.noXattrAt.Store(true)
 	}
 	if h := f.open; h != nil {
-		n, _, e := unix.Syscall(unix.SYS_FLISTXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+		n, e := syscall3(unix.SYS_FLISTXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 		return int(n), e
 	}
 	path, e := t.enterProc(fs, f.n.fd)
 	if e != 0 {
 		return 0, e
 	}
-	n, _, e := unix.Syscall(unix.SYS_LISTXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	n, e := syscall3(unix.SYS_LISTXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 	return int(n), e
 }
 
@@ -74,7 +74,7 @@ func (fs *FS) setXattr(t *thread, f *file, name *byte, value []byte, flags int) 
 	data := unsafe.Pointer(unsafe.SliceData(value))
 	if !fs.noXattrAt.Load() {
 		t.xattr = xattrArgs{value: data, size: uint32(len(value)), flags: uint32(flags)}
-		_, _, e := unix.Syscall6(unix.SYS_SETXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
+		_, e := syscall6(unix.SYS_SETXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
 			0, uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&t.xattr)), unsafe.Sizeof(t.xattr))
 		t.xattr.value = nil
 		if e != unix.ENOSYS {
@@ -83,7 +83,7 @@ func (fs *FS) setXattr(t *thread, f *file, name *byte, value []byte, flags int) 
 		fs.noXattrAt.Store(true)
 	}
 	if h := f.open; h != nil {
-		_, _, e := unix.Syscall6(unix.SYS_FSETXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)),
+		_, e := syscall6(unix.SYS_FSETXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)),
 			uintptr(data), uintptr(len(value)), uintptr(flags), 0)
 		return e
 	}
@@ -91,14 +91,14 @@ func (fs *FS) setXattr(t *thread, f *file, name *byte, value []byte, flags int) 
 	if e != 0 {
 		return e
 	}
-	_, _, e = unix.Syscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
+	_, e = syscall6(unix.SYS_SETXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)),
 		uintptr(data), uintptr(len(value)), uintptr(flags), 0)
 	return e
 }
 
 func (fs *FS) removeXattr(t *thread, f *file, name *byte) unix.Errno {
 	if !fs.noXattrAt.Load() {
-		_, _, e := unix.Syscall6(unix.SYS_REMOVEXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
+		_, e := syscall6(unix.SYS_REMOVEXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
 			0, uintptr(unsafe.Pointer(name)), 0, 0)
 		if e != unix.ENOSYS {
 			return e
@@ -106,14 +106,14 @@ func (fs *FS) removeXattr(t *thread, f *file, name *byte) unix.Errno {
 		fs.noXattrAt.Store(true)
 	}
 	if h := f.open; h != nil {
-		_, _, e := unix.Syscall(unix.SYS_FREMOVEXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)), 0)
+		_, e := syscall3(unix.SYS_FREMOVEXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)), 0)
 		return e
 	}
 	path, e := t.enterProc(fs, f.n.fd)
 	if e != 0 {
 		return e
 	}
-	_, _, e = unix.Syscall(unix.SYS_REMOVEXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)), 0)
+	_, e = syscall3(unix.SYS_REMOVEXATTR, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(name)), 0)
 	return e
 }
 
@@ -123,10 +123,10 @@ func (fs *FS) removeXattr(t *thread, f *file, name *byte) unix.Errno {
 // Preconditions: the goroutine is locked to its thread.
 func (t *thread) enterProc(fs *FS, fd int32) (*byte, unix.Errno) {
 	if t.cwd != fs {
-		if _, _, e := unix.Syscall(unix.SYS_UNSHARE, unix.CLONE_FS, 0, 0); e != 0 {
+		if _, e := syscall3(unix.SYS_UNSHARE, unix.CLONE_FS, 0, 0); e != 0 {
 			return nil, e
 		}
-		if _, _, e := unix.Syscall(unix.SYS_FCHDIR, uintptr(fs.procFD), 0, 0); e != 0 {
+		if _, e := syscall3(unix.SYS_FCHDIR, uintptr(fs.procFD), 0, 0); e != 0 {
 			return nil, e
 		}
 		t.cwd = fs

@@ -40,19 +40,15 @@ func dirty(bitmap []byte) (pages []uint64) {
 	return pages
 }
 
-// pagesOf returns the pages of ranges of guest memory, byte by byte.
+// pagesOf returns the pages of ranges of guest memory.
 func pagesOf(bufs ...virtqtest.Buf) (pages []uint64) {
-	seen := map[uint64]bool{}
 	for _, b := range bufs {
-		for i := range uint64(b.Len) {
-			seen[(b.Addr+i)/page] = true
+		for i := uint64(0); i < uint64(b.Len); i += page - (b.Addr+i)%page {
+			pages = append(pages, (b.Addr+i)/page)
 		}
 	}
-	for p := range seen {
-		pages = append(pages, p)
-	}
 	slices.Sort(pages)
-	return pages
+	return slices.Compact(pages)
 }
 
 // cutTo returns the first n bytes of buffers.

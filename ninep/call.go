@@ -18,7 +18,7 @@ const (
 type Thread struct {
 	Local any // owned by the Backend; nil at first
 
-	stats *statShard // made by the first session that the thread serves
+	stats *statShard // of the session that the thread served last
 }
 
 // Transport is what a Call asks of whatever carries it.

@@ -242,6 +242,20 @@ func TestStats(t *testing.T) {
 	}
 }
 
+func TestStatsOfManyThreads(t *testing.T) {
+	// Threads come and go; what they counted stays, and takes no more memory.
+	r := newHotRig(t)
+	for range 1000 {
+		r.c.Thread = new(Thread)
+		r.do(&Tread{FID: 1, Count: 1}, &Rread{})
+	}
+	for _, op := range r.s.Stats().Ops {
+		if op.Name == "read" && op.Requests != 1000 {
+			t.Errorf("%d requests", op.Requests)
+		}
+	}
+}
+
 func TestFIDMemory(t *testing.T) {
 	if n := reflect.TypeFor[fid]().Size(); n > 64 {
 		t.Errorf("a fid is %d bytes", n)

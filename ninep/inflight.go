@@ -88,7 +88,7 @@ func (s *Session) markFlushed(tag uint16, seq uint64) *Call {
 // completed by another thread: it is not touched any more.
 func (s *Session) parkFlush(c *Call) int {
 	st := &c.state
-	shard := s.stats.shard(c)
+	shard := s.threadStats(c)
 	s.mu.Lock()
 	target := s.markFlushed(st.oldTag, st.seq)
 	if target == nil {
@@ -115,7 +115,7 @@ func (s *Session) endFlushed(c *Call) {
 	s.mu.Unlock()
 	for f := waiting.pop(); f != nil; f = waiting.pop() {
 		n := s.guarded(f, func() int { n, _ := f.sendEmpty(); return n })
-		s.count(f, s.stats.shared, n)
+		s.count(f, s.sharedStats(), n)
 		f.Transport.Complete(f, n)
 	}
 }
@@ -181,7 +181,7 @@ func (c *Call) FinishLock(status LockStatus, err error) {
 	f := p.fid
 	p.fid = nil
 	s.drop(f)
-	s.count(c, s.stats.shared, n)
+	s.count(c, s.sharedStats(), n)
 	c.Transport.Complete(c, n)
 }
 
@@ -208,7 +208,7 @@ func (s *Session) parkLock(c *Call) int {
 		p.fid = nil
 		s.drop(f)
 		n := s.guarded(c, func() int { return s.answerLock(c, status, err) })
-		s.count(c, s.stats.shard(c), n)
+		s.count(c, s.threadStats(c), n)
 		return n
 	}
 	p.state = parked

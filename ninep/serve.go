@@ -55,7 +55,7 @@ func (s *Session) Serve(c *Call) int {
 	case waitFlush:
 		return s.parkFlush(c)
 	}
-	s.count(c, s.stats.shard(c), n)
+	s.count(c, s.threadStats(c), n)
 	return n
 }
 

@@ -121,7 +121,6 @@ func NewSession(cfg Config) *Session {
 	s := &Session{cfg: cfg, log: cfg.Logger, epoch: time.Now()}
 	s.fids.max = int64(max(cfg.MaxFIDs, 0))
 	s.terms.Store(noTerms())
-	s.stats.shared = s.stats.newShard()
 	return s
 }
 

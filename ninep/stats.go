@@ -4,7 +4,6 @@ package ninep
 
 import (
 	"math/bits"
-	"sync"
 	"sync/atomic"
 )
 
@@ -20,8 +19,12 @@ const latencyShift = 10
 // powers of two, so that finding a request's bucket is one instruction.
 func LatencyBound(i int) int64 { return 1 << (latencyShift + i) }
 
-// statShard holds the counters of one thread. They are its own, so that threads do not take a cache line from one
-// another with each request. Requests are not counted: they are the sum of their
+// statShards is the number of sets of counters. Threads are dealt out to them, so
+// that few take a cache line from one another with each request; the number is
+// fixed because threads come and go, and counts must not go with them.
+const statShards = 16
+
+// statShard is one set. Requests are not counted: they are the sum of their
 // histogram.
 type statShard struct {
 	sess *Session
@@ -36,34 +39,34 @@ type opCounters struct {
 }
 
 type sessionStats struct {
-	shared *statShard // of requests that end on no worker's thread
+	shards [statShards]atomic.Pointer[statShard] // nil until a thread needs it
+	dealt  atomic.Uint32
 	faults atomic.Uint64
 	panics atomic.Uint64
 	failed atomic.Uint64 // errors that were no errno
-
-	mu     sync.Mutex
-	shards []*statShard
 }
 
-func (t *sessionStats) newShard() *statShard {
-	sh := new(statShard)
-	t.mu.Lock()
-	t.shards = append(t.shards, sh)
-	t.mu.Unlock()
-	return sh
+// pick returns the shard of the number, which it makes if need be.
+func (s *Session) pick(n uint32) *statShard {
+	p := &s.stats.shards[n%statShards]
+	if sh := p.Load(); sh != nil {
+		return sh
+	}
+	p.CompareAndSwap(nil, &statShard{sess: s})
+	return p.Load()
 }
 
-// shard returns where to count for c's thread.
-func (t *sessionStats) shard(c *Call) *statShard {
+// sharedStats is where to count what ends on no worker's thread.
+func (s *Session) sharedStats() *statShard { return s.pick(0) }
+
+// threadStats returns where to count for c's thread.
+func (s *Session) threadStats(c *Call) *statShard {
 	th := c.Thread
 	switch {
 	case th == nil:
-		return t.shared
-	case th.stats == nil:
-		th.stats = t.newShard()
-		th.stats.sess = c.state.sess
-	case th.stats.sess != c.state.sess:
-		return t.shared // a thread that serves several sessions
+		return s.sharedStats()
+	case th.stats == nil || th.stats.sess != s:
+		th.stats = s.pick(s.stats.dealt.Add(1))
 	}
 	return th.stats
 }
@@ -117,13 +120,14 @@ func (s *Session) Stats() Snapshot {
 		Panics:        s.stats.panics.Load(),
 		UnknownErrors: s.stats.failed.Load(),
 	}
-	s.stats.mu.Lock()
-	shards := s.stats.shards
-	s.stats.mu.Unlock()
 	for i := range ops {
 		out := &snap.Ops[i]
 		out.Name = ops[i].name
-		for _, sh := range shards {
+		for j := range s.stats.shards {
+			sh := s.stats.shards[j].Load()
+			if sh == nil {
+				continue
+			}
 			o := &sh.ops[i]
 			out.Errors += o.errors.Load()
 			out.Bytes += o.bytes.Load()

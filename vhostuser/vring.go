@@ -75,7 +75,6 @@ func (v *vring) update() error {
 		return fmt.Errorf("ring %d cannot run: %w", v.index, err)
 	}
 	v.s.realize()
-	q.OnTrouble(v.badChain, v.dead)
 	q.SetErr(v.err)
 	q.SetLog(v.s.activeLog())
 	q.SetCall(v.call)
@@ -141,16 +140,6 @@ func (v *vring) signalErr() {
 	if n, err := unix.Poll(p, 0); err == nil && n == 1 && p[0].Revents&unix.POLLOUT != 0 {
 		_, _ = unix.Write(v.err, u64Payload(1))
 	}
-}
-
-// badChain and dead are called by the device's threads.
-
-func (v *vring) badChain(head uint16, err error) {
-	v.s.log.Debug("malformed descriptor chain given back", "ring", v.index, "head", head, "error", err)
-}
-
-func (v *vring) dead(err error) {
-	v.s.log.Error("ring is broken and not served any more", "ring", v.index, "error", err)
 }
 
 func (s *session) running() bool {

@@ -71,6 +71,8 @@ type Device struct {
 	space []byte // configuration space: le16 tag_len, tag
 	stats Stats
 
+	lastBad int64 // when a bad chain was last logged; of who takes chains
+
 	mu      sync.Mutex
 	service *service // nil: the queue is stopped
 }

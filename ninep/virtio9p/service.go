@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/virtqueue"
@@ -55,7 +56,11 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 	s.drained.L = &s.mu
 	q.OnTrouble(
 		func(head uint16, err error) {
-			s.log.Warn("malformed descriptor chain given back", "head", head, "error", err)
+			// The guest can cause this at will: one line a second, the counter has them all.
+			if now := nanotime(); now-d.lastBad >= int64(time.Second) || d.lastBad == 0 {
+				d.lastBad = now
+				s.log.Warn("malformed descriptor chain given back", "head", head, "error", err)
+			}
 		},
 		func(err error) {
 			d.stats.BrokenQueues.Add(1)

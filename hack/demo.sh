@@ -29,7 +29,7 @@ share=${SHARE:-}
 [[ -d $share ]] || die "SHARE=$share is not a folder"
 share=$(realpath -- "$share")
 need_amd64
-command -v go >/dev/null || die "go is missing: building the daemon needs the Go toolchain (the version is in go.mod)"
+need_go
 
 # What runs, to be ended in this order.
 guest='' feeder='' daemon='' terminal=''

@@ -102,6 +102,17 @@ need_amd64() {
 	[[ $(uname -s)/$(uname -m) == Linux/x86_64 ]] || die "this needs Linux on x86_64, not $(uname -s) on $(uname -m)"
 }
 
+# need_go sees to a Go toolchain: any since 1.21 fetches the version that go.mod asks
+# for by itself.
+need_go() {
+	local have
+	need_packages go:golang-go
+	have=$(go env GOVERSION)
+	[[ $(printf 'go1.21\n%s\n' "$have" | sort -V | head -n 1) == go1.21 ]] ||
+		die "$have is too old to build the daemon: install Go 1.21 or newer (Debian 13 has it)"
+	[[ $(go env GOTOOLCHAIN) != local ]] || export GOTOOLCHAIN=auto
+}
+
 # debian_mirror prints the URI of the Debian archive this machine itself uses,
 # unless V9P_MIRROR names one.
 debian_mirror() {

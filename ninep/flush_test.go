@@ -198,6 +198,32 @@ func TestFlushOfATagThatIsUsedAgain(t *testing.T) {
 	}
 }
 
+func TestFlushOfWhatHasNotBegun(t *testing.T) {
+	f := &hookFile{write: func(*Call) (int, error) { t.Error("done all the same"); return 1, nil }}
+	h := newHand(t, f)
+	old := h.begin(5, &Twrite{FID: 1, Data: []byte("x")})
+	fl := h.flush(6, 5)
+	h.waiting(fl)
+	if n := h.serve(old); n != 0 {
+		t.Errorf("Serve returned %d", n)
+	}
+	h.s.End(old.c)
+	h.answered(fl, &Rflush{})
+
+	// But for what the client takes for done.
+	for fid, pair := range [][2]Message{{&Tclunk{FID: 0}, &Rclunk{}}, {&Tremove{FID: 1}, &Rremove{}}} {
+		old := h.begin(5, pair[0])
+		fl := h.flush(6, 5)
+		h.serve(old)
+		h.s.End(old.c)
+		h.answered(old, pair[1])
+		h.answered(fl, &Rflush{})
+		if err := h.try(&Tgetattr{FID: uint32(fid)}, &Rgetattr{}); err != unix.EBADF {
+			t.Errorf("%v: the fid is still there: %v", pair[0].Type(), err)
+		}
+	}
+}
+
 func TestFlushesOfOneRequestAndOfAFlush(t *testing.T) {
 	f := &hookFile{write: func(*Call) (int, error) { return 1, nil }}
 	h := newHand(t, f)

@@ -117,7 +117,7 @@ func (s *Session) readlink(c *Call) (int, error) {
 	// byte more than the longest target has, for backends that cannot tell a full
 	// buffer from a cut target.
 	const head = headerSize + 2
-	buf := st.buffer(head + maxTarget + 1)
+	buf := st.buffer(head + maxPath + 1)
 	n, err := f.file.ReadLink(c, buf[head:min(len(buf), c.room())])
 	if err != nil {
 		return 0, err

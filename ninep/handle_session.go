@@ -3,6 +3,7 @@
 package ninep
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +42,12 @@ func (s *Session) attach(c *Call) (int, error) {
 	var m Tattach
 	if !c.state.decode(m.fields) {
 		return 0, errMalformed
+	}
+	switch {
+	case bytes.IndexByte(m.AName, 0) >= 0:
+		return 0, unix.ENOENT
+	case len(m.AName) > maxPath:
+		return 0, unix.ENAMETOOLONG
 	}
 	c.UID = m.NUName
 	file, qid, err := s.cfg.Backend.Attach(c, m.AName)

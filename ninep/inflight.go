@@ -30,6 +30,9 @@ func newWord(seq uint64, tag uint16) uint64 {
 
 func (w *inFlight) Store(v uint64) { w.v.Store(v) }
 
+// isFlushed reports whether a Tflush waits for the end of the call.
+func (w *inFlight) isFlushed() bool { return w.v.Load()&wordFlushed != 0 }
+
 // endQuietly ends a call that no Tflush waits for, and reports whether it was one.
 func (w *inFlight) endQuietly() bool {
 	v := w.v.Load()
@@ -171,7 +174,7 @@ func (c *Call) FinishLock(status LockStatus, err error) {
 	s.parked.Add(-1)
 	// A request that had no effect needs no answer if it was flushed, and then
 	// gets none: for the client an answer to a flushed request is one more case.
-	silent := err == nil && status == LockBlocked && p.word.v.Load()&wordFlushed != 0
+	silent := err == nil && status == LockBlocked && p.word.isFlushed()
 	s.mu.Unlock()
 
 	n := 0
@@ -215,7 +218,7 @@ func (s *Session) parkLock(c *Call) int {
 	s.parked.Add(1)
 	// Whoever wanted the request to end while Serve was at work could not.
 	var cancel func()
-	if p.word.v.Load()&wordFlushed != 0 || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
+	if p.word.isFlushed() || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
 		cancel = p.takeCancel()
 	}
 	s.mu.Unlock()

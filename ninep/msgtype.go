@@ -76,6 +76,6 @@ const (
 	MinMsize     = 4096 // below, Tversion fails with EMSGSIZE
 	maxWalkNames = 16   // P9_MAXWELEM
 	maxName      = 255  // NAME_MAX, and XATTR_NAME_MAX
-	maxTarget    = 4095 // PATH_MAX without its NUL
+	maxPath      = 4095 // PATH_MAX without its NUL
 	maxXattr     = 65536
 )

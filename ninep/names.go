@@ -58,7 +58,7 @@ func checkTarget(n Name) error {
 	switch {
 	case len(n) == 0:
 		return unix.ENOENT
-	case len(n) > maxTarget:
+	case len(n) > maxPath:
 		return unix.ENAMETOOLONG
 	case bytes.IndexByte(n, 0) >= 0:
 		return unix.EINVAL

@@ -18,6 +18,7 @@ type opFlags uint8
 const (
 	opChanges opFlags = 1 << iota // changes the tree: EROFS on a read-only export
 	opAnyTime                     // also before a version was agreed to
+	opMustRun                     // even if it is flushed before it has begun
 )
 
 // opCount is the number of rows of ops.
@@ -28,15 +29,18 @@ const opCount = 29
 //
 // Tlopen and Tremove have no opChanges: the one depends on its flags, the other
 // clunks its fid even where it removes nothing. Tlock changes no file.
+//
+// Where a client flushes a Tclunk or a Tremove it takes the fid for gone, and will
+// use its number again: so those are done even then.
 var ops = [opCount]op{
 	{name: "unknown", flags: opAnyTime},
-	{MsgTversion, "version", (*Session).version, classNone, 0, opAnyTime, 13},
+	{MsgTversion, "version", (*Session).version, classNone, 0, opAnyTime | opMustRun, 13},
 	{MsgTauth, "auth", nil, classNone, 0, 0, 0},
 	{MsgTattach, "attach", (*Session).attach, classNone, 0, 0, 20},
-	{MsgTflush, "flush", (*Session).flush, classNone, 0, opAnyTime, 7},
+	{MsgTflush, "flush", (*Session).flush, classNone, 0, opAnyTime | opMustRun, 7},
 	{MsgTwalk, "walk", (*Session).walk, shared, fidTree, 0, 9},
-	{MsgTclunk, "clunk", (*Session).clunk, classNone, 0, 0, 7},
-	{MsgTremove, "remove", (*Session).remove, exclusive, fidTree, 0, 7},
+	{MsgTclunk, "clunk", (*Session).clunk, classNone, 0, opMustRun, 7},
+	{MsgTremove, "remove", (*Session).remove, exclusive, fidTree, opMustRun, 7},
 	{MsgTlopen, "lopen", (*Session).lopen, exclusive, fidPath, 0, 24},
 	{MsgTlcreate, "lcreate", (*Session).lcreate, exclusive, fidPath, opChanges, 24},
 	{MsgTread, "read", (*Session).read, shared, fidOpen | fidXattrRead, 0, 11},

@@ -81,6 +81,10 @@ func (s *Session) dispatch(c *Call) (int, error) {
 		return Fault, nil
 	case st.bad:
 		return 0, errMalformed
+	case st.park.word.isFlushed() && o.flags&opMustRun == 0:
+		// The Tflush came before this got a thread. What has not begun has no
+		// effect, and needs no reply.
+		return 0, nil
 	case st.terms.dialect == dialectNone && o.flags&opAnyTime == 0:
 		// There is no session, or no longer.
 		return 0, unix.EPROTO

@@ -122,7 +122,7 @@ func TestLongMessages(t *testing.T) {
 		w.Names = append(w.Names, long)
 	}
 	r.do(w, &Rwalk{QIDs: make([]QID, 0, maxWalkNames)})
-	r.do(&Tsymlink{Name: long, Target: Name(strings.Repeat("t", maxTarget))}, &Rsymlink{})
+	r.do(&Tsymlink{Name: long, Target: Name(strings.Repeat("t", maxPath))}, &Rsymlink{})
 	// What is longer is refused without looking at all of it.
 	huge := Name(strings.Repeat("n", 40000))
 	for _, m := range []Message{

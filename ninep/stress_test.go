@@ -91,8 +91,9 @@ func randomRequest(c *ninetest.Client, rng *rand.Rand, fids uint32) error {
 		return err
 	}
 	_, waits := m.(*ninep.Tlock)
+	flushes := 0
 	if waits || rng.IntN(4) == 0 {
-		flushes := 1 + rng.IntN(2)
+		flushes = 1 + rng.IntN(2)
 		for range flushes {
 			if err := c.Flush(q.Tag); err != nil {
 				return fmt.Errorf("Tflush of %v: %w", m.Type(), err)
@@ -106,7 +107,7 @@ func randomRequest(c *ninetest.Client, rng *rand.Rand, fids uint32) error {
 		}
 		return nil
 	}
-	if waits && errors.Is(err, ninetest.ErrNoReply) {
+	if flushes > 0 && errors.Is(err, ninetest.ErrNoReply) {
 		return nil
 	}
 	return err

@@ -78,8 +78,7 @@ func (c *Client) StartSpace(m ninep.Message, space int) (*Request, error) {
 	return &Request{Tag: tag, c: c, wait: wait}, nil
 }
 
-// Wait waits for the reply and decodes it to r. The tag is free again after, if
-// there was a reply; one that was given back without has to be flushed first.
+// Wait waits for the reply and decodes it to r. The tag is free again after.
 func (q *Request) Wait(r ninep.Message) error {
 	timeout := q.c.Timeout
 	if timeout == 0 {
@@ -88,14 +87,14 @@ func (q *Request) Wait(r ninep.Message) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	reply, err := q.wait(ctx)
-	switch {
-	case err != nil:
-		return err
-	case len(reply) == 0:
-		return ErrNoReply
+	if err != nil {
+		return err // and the server may still use the tag
 	}
 	if q.Tag != ninep.NoTag {
 		q.c.tags <- q.Tag
+	}
+	if len(reply) == 0 {
+		return ErrNoReply
 	}
 	tag, err := ninep.ParseMessage(reply, r)
 	if tag != q.Tag {

@@ -192,16 +192,24 @@ var flushTests = []suiteTest{
 		_, err = ninep.ParseMessage(reply, &ninep.Rflush{})
 		e.ok(err)
 	}},
-	{name: "ignored", run: func(e *env) {
-		// The request has ended, or does so: its reply comes, and then Rflush.
+	{name: "of_a_write", run: func(e *env) {
+		// Done, and its reply comes before Rflush; or not begun, and not done.
 		f := e.create("f", "")
 		for range 50 {
+			e.ok(e.Setattr(f, ninep.SetAttr{Valid: ninep.SetSize}))
 			q, err := e.Start(&ninep.Twrite{FID: f, Data: []byte("x")})
 			e.ok(err)
 			e.ok(e.Flush(q.Tag))
 			var r ninep.Rwrite
-			e.ok(q.Wait(&r))
-			equal(e, "count", r.Count, 1)
+			switch err := q.Wait(&r); {
+			case errors.Is(err, ErrNoReply):
+				equal(e, "size", e.attr(f).Size, 0)
+			case err != nil:
+				e.Fatal(err)
+			default:
+				equal(e, "count", r.Count, 1)
+				equal(e, "size", e.attr(f).Size, 1)
+			}
 		}
 	}},
 	{name: "waiting_lock", lacks: lacksLocks, run: func(e *env) {
@@ -224,7 +232,7 @@ var flushTests = []suiteTest{
 		e.ok(err)
 		f2, err := e.Start(&ninep.Tflush{OldTag: q.Tag})
 		e.ok(err)
-		f3, err := e.Start(&ninep.Tflush{OldTag: f1.Tag})
+		f3, err := e.Start(&ninep.Tflush{OldTag: f1.Tag}) // a Tflush is always answered
 		e.ok(err)
 		for _, f := range []*Request{f1, f2, f3} {
 			e.ok(f.Wait(&ninep.Rflush{}))

@@ -65,6 +65,13 @@ var sessionTests = []suiteTest{
 		_, err = e.Attach(ninep.NoFID, 0, "")
 		e.want(err, unix.EINVAL)
 	}},
+	{name: "attach_illegal_aname", run: func(e *env) {
+		_, err := e.Attach(1, 0, "a\x00b")
+		e.want(err, unix.ENOENT)
+		_, err = e.Attach(1, 0, longName(4096))
+		e.want(err, unix.ENAMETOOLONG)
+		e.want(e.Clunk(1), unix.EBADF)
+	}},
 	{name: "auth", run: func(e *env) {
 		e.want(e.Do(&ninep.Tauth{AFID: 5}, &ninep.Rclunk{}), unix.EOPNOTSUPP)
 	}},

@@ -3,6 +3,7 @@
 package ninep
 
 import (
+	"log/slog"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -90,6 +91,9 @@ type rig struct {
 
 func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	r := &rig{t: t, s: NewSession(cfg), out: make([]byte, 128<<10)}
 	r.c = r.s.NewCall()
 	r.c.Thread = new(Thread)

@@ -5,6 +5,7 @@
 package boot
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -69,7 +70,13 @@ echo set w 0 0 | lock >last-answer
 		return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: 5, Len: 10})
 	})
 	write(t, "", export, "host-has-locked")
-	rig.Eventually(t, time.Minute, func() error { return equal("lines of answers", strings.Count(read(t, export, "answers"), "\n"), 3) })
+	rig.Eventually(t, time.Minute, func() error {
+		answers, err := os.ReadFile(filepath.Join(export, "answers"))
+		if err != nil {
+			return err
+		}
+		return equal("lines of answers", strings.Count(string(answers), "\n"), 3)
+	})
 	if err := unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK}); err != nil {
 		t.Fatal(err)
 	}

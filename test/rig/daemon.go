@@ -73,6 +73,16 @@ func (d *Daemon) Log() string {
 	return string(content)
 }
 
+// Binary returns the path of the daemon's program: V9P_TEST_DAEMON, or one built from the
+// checkout.
+func Binary(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("V9P_TEST_DAEMON"); path != "" {
+		return path
+	}
+	return Program(t, "cmd/vhost-user-9p")
+}
+
 func (d *Daemon) command() *exec.Cmd {
 	args := []string{"--socket-path", d.Socket, "--shared-dir", d.Export, "--tag", Tag}
 	if peer == "virtiofsd" {
@@ -83,7 +93,7 @@ func (d *Daemon) command() *exec.Cmd {
 		}, args...)...)
 	}
 	args = append(args, "--metrics-listen", "unix:"+d.metrics())
-	return exec.Command(Program(d.t, "cmd/vhost-user-9p"), append(args, d.args...)...)
+	return exec.Command(Binary(d.t), append(args, d.args...)...)
 }
 
 // Start starts a daemon that does not run.

@@ -7,7 +7,9 @@
 // a deadline. When a test fails, the ends of the guest's console and output and of the
 // daemon's log are shown.
 //
-// # The peer
+// # What is tested
+//
+// The daemon is built from the checkout, unless V9P_TEST_DAEMON names a program.
 //
 // With V9P_TEST_PEER=virtiofsd in the environment (User-mode Linux), or
 // V9P_TEST_PEER=qemu (QEMU), guests are served by virtiofsd, or by QEMU's own 9p server,

@@ -20,6 +20,8 @@ type GuestConfig struct {
 	// Script is what it runs in the share, which is mounted at /mnt: bash with
 	// -e, -u and -x. The test program is there as $guest.
 	Script string
+	// Options are more mount options of the share.
+	Options string
 	// Mem is its memory, such as "2G"; if empty, 2G in User-mode Linux and 1G in
 	// QEMU.
 	Mem string
@@ -31,6 +33,9 @@ type GuestConfig struct {
 	// busybox and its shell.
 	Bare bool
 }
+
+// mountOptions are those that the guests use by default.
+const mountOptions = "trans=virtio,version=9p2000.L,msize=512000,access=client,cache=none"
 
 // Vehicle is a way to run guests.
 type Vehicle func(*testing.T, *Daemon, GuestConfig) *Guest
@@ -135,6 +140,8 @@ func UML(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	}
 	if peer == "virtiofsd" {
 		args = append(args, "--type", "virtiofs")
+	} else if c.Options != "" {
+		args = append(args, "--opts", mountOptions+","+c.Options)
 	}
 	if c.Mem != "" {
 		args = append(args, "--mem", c.Mem)
@@ -162,6 +169,9 @@ func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 		args = append(args, "--peer", "qemu", "--share", d.Export)
 	} else {
 		args = append(args, "--socket", d.Socket)
+	}
+	if c.Options != "" {
+		args = append(args, "--opts", mountOptions+","+c.Options)
 	}
 	if !c.Bare {
 		args = append(args, "--chroot")

@@ -15,83 +15,72 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Disk is an image with an ext4 file system, and the loop device that it is attached to.
-type Disk struct {
-	Mount  string // where it is mounted; empty: nowhere
-	Device string // its loop device; empty: none
-
-	t     testing.TB
-	image string
+// disk is an image with an ext4 file system.
+type disk struct {
+	t      testing.TB
+	image  string
+	mount  string // where it is mounted; empty: nowhere
+	device string // the loop device that it is attached to; empty: none
 }
 
-// NewDisk makes a file system in an image, attaches and mounts it.
-func NewDisk(t testing.TB, mount string) *Disk {
+// MountDisk makes a file system in an image and mounts it for the rest of the test. The
+// mount point is made if it is missing.
+func MountDisk(t testing.TB, mount string) {
 	t.Helper()
 	NeedRoot(t)
-	d := &Disk{t: t, image: filepath.Join(Dir(t), "image")}
+	d := &disk{t: t, image: filepath.Join(Dir(t), "image")}
 	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(d.image, 64<<20); err != nil {
 		t.Fatal(err)
 	}
-	mkfs, err := exec.LookPath("mkfs.ext4")
-	if err != nil {
-		t.Fatalf("mkfs.ext4 (e2fsprogs) is missing: %v", err)
+	d.run("mkfs.ext4", "-q", "-F", d.image)
+	t.Cleanup(d.detach)
+	d.device = d.run("losetup", "--find", "--show", d.image)
+	if err := os.MkdirAll(mount, 0o755); err != nil {
+		t.Fatal(err)
 	}
-	d.run(mkfs, "-q", "-F", d.image)
-	t.Cleanup(d.Detach)
-	d.Attach(mount)
-	return d
+	if err := unix.Mount(d.device, mount, "ext4", 0, ""); err != nil {
+		t.Fatalf("mounting %s: %v", d.device, err)
+	}
+	d.mount = mount
 }
 
-func (d *Disk) run(name string, args ...string) string {
+func (d *disk) run(name string, args ...string) string {
 	d.t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
-		d.t.Fatalf("%s: %v\n%s", filepath.Base(name), err, out)
+		d.t.Fatalf("%s: %v\n%s", name, err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
 
-// Attach attaches the image to the next free loop device and mounts it.
-func (d *Disk) Attach(mount string) {
+// detach takes the file system and the loop device away, if they are there.
+func (d *disk) detach() {
 	d.t.Helper()
-	d.Device = d.run("losetup", "--find", "--show", d.image)
-	if err := os.MkdirAll(mount, 0o755); err != nil {
-		d.t.Fatal(err)
-	}
-	if err := unix.Mount(d.Device, mount, "ext4", 0, ""); err != nil {
-		d.t.Fatalf("mounting %s: %v", d.Device, err)
-	}
-	d.Mount = mount
-}
-
-// Detach takes the file system and the loop device away, if they are there.
-func (d *Disk) Detach() {
-	d.t.Helper()
-	if d.Mount != "" {
-		if err := unmount(d.Mount); err != nil {
+	if d.mount != "" {
+		if err := unmount(d.mount); err != nil {
 			d.t.Errorf("unmounting: %v", err)
 		}
-		d.Mount = ""
+		d.mount = ""
 	}
-	if d.Device == "" {
+	if d.device == "" {
 		return
 	}
-	if out, err := exec.Command("losetup", "--detach", d.Device).CombinedOutput(); err != nil {
-		d.t.Errorf("losetup --detach %s: %v\n%s", d.Device, err, out)
+	if out, err := exec.Command("losetup", "--detach", d.device).CombinedOutput(); err != nil {
+		d.t.Errorf("losetup --detach %s: %v\n%s", d.device, err, out)
 	}
 	// The kernel lets go of the device when its last user has.
-	backing := filepath.Join("/sys/block", filepath.Base(d.Device), "loop/backing_file")
+	backing := filepath.Join("/sys/block", filepath.Base(d.device), "loop/backing_file")
 	for range 500 {
 		if _, err := os.Stat(backing); err != nil {
-			d.Device = ""
+			d.device = ""
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	d.t.Errorf("%s is still in use", d.Device)
+	d.t.Errorf("%s is still in use", d.device)
 }
 
 // unmount unmounts a file system, which may be busy for a moment; at last, lazily.

@@ -33,6 +33,7 @@ func spoilTable(t testing.TB, share string) {
 
 // TestServe goes through the whole daemon, in this process.
 func TestServe(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o22)) // as most daemons are started
 	dir := t.TempDir()
 	socket, share := filepath.Join(dir, "s"), filepath.Join(dir, "share")
 	if err := os.Mkdir(share, 0o751); err != nil {
@@ -73,6 +74,9 @@ func TestServe(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(share, "file")); err != nil || string(b) != "hello" {
 		t.Errorf("on the host: %q, %v", b, err)
 	}
+	if mode := stat(t, filepath.Join(share, "file")).Mode; mode != unix.S_IFREG|0o666 {
+		t.Errorf("its mode: %#o: the daemon's umask is not 0", mode)
+	}
 	// What the guest saw is durable before the session ends.
 	if n, err := unix.Getxattr(share, qidTable, nil); err != nil || n < 18 {
 		t.Errorf("the stored table has %d bytes, %v", n, err)
@@ -111,6 +115,45 @@ func TestFrontEndsOneAfterTheOther(t *testing.T) {
 	p = startDaemonAt(t, p.socket, p.share)
 	if again := connect(t, p.socket).mount(); again.Path != first.Path {
 		t.Errorf("of the second daemon: %+v, before %+v", again, first)
+	}
+}
+
+// TestTableIsFlushed: whenever a guest is stopped or gone, the table is whole on the host, even
+// if somebody has removed it meanwhile.
+func TestTableIsFlushed(t *testing.T) {
+	for name, when := range map[string]func(t *testing.T, p *process, g *guest){
+		"stopped":      func(t *testing.T, _ *process, g *guest) { stop(t, g) },
+		"unplugged":    func(t *testing.T, p *process, g *guest) { stop(t, g); removeTable(t, p.share); g.CloseChannel() },
+		"disconnected": func(_ *testing.T, _ *process, g *guest) { g.Close() },
+		"signal":       func(_ *testing.T, p *process, _ *guest) { p.signal(unix.SIGTERM) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := startDaemon(t)
+			g := connect(t, p.socket)
+			g.mount()
+			before := make([]byte, 100)
+			n, err := unix.Getxattr(p.share, qidTable, before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			removeTable(t, p.share)
+			when(t, p, g)
+			eventually(t, func() error {
+				after := make([]byte, 100)
+				m, err := unix.Getxattr(p.share, qidTable, after)
+				if err == nil && !bytes.Equal(before[:n], after[:m]) {
+					t.Fatalf("before %x, after %x", before[:n], after[:m])
+				}
+				return err
+			})
+		})
+	}
+}
+
+func removeTable(t *testing.T, share string) {
+	t.Helper()
+	if err := unix.Removexattr(share, qidTable); err != nil {
+		t.Fatal(err)
 	}
 }
 

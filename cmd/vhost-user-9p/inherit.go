@@ -18,9 +18,8 @@ func inherit(fd int) (*net.UnixListener, *net.UnixConn, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	unix.CloseOnExec(fd)
 	f := os.NewFile(uintptr(fd), fmt.Sprintf("fd %d", fd))
-	defer f.Close() // what follows makes a copy
+	defer f.Close() // what follows makes a copy, which no child inherits
 	if listening {
 		l, err := net.FileListener(f)
 		if err != nil {

@@ -69,7 +69,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestDegraded: a table that cannot be read stops nothing, and is told.
+// TestDegraded: a table that cannot be read stops nothing, and is told; the next session tries
+// again.
 func TestDegraded(t *testing.T) {
 	dir := t.TempDir()
 	sock := filepath.Join(dir, "m")
@@ -79,12 +80,19 @@ func TestDegraded(t *testing.T) {
 	}
 	spoilTable(t, share)
 	p := startDaemonAt(t, filepath.Join(dir, "s"), share, "--metrics-listen=unix:"+sock)
-	connect(t, p.socket).mount()
+	g := connect(t, p.socket)
+	g.mount()
 	if status, body := fetch(t, sock, "/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "version") {
 		t.Errorf("health: %d %q", status, body)
 	}
 	if _, body := fetch(t, sock, "/metrics"); !strings.Contains(body, "vhost_user_9p_qid_degraded 1\n") {
 		t.Errorf("metrics:\n%s", body)
+	}
+	g.Close()
+	removeTable(t, share)
+	connect(t, p.socket).mount()
+	if _, body := fetch(t, sock, "/metrics"); !strings.Contains(body, "vhost_user_9p_qid_loads_total 1\n") {
+		t.Errorf("metrics of the second session:\n%s", body)
 	}
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,11 +101,11 @@ func startPrepared(t testing.TB, files []*os.File, stderr *os.File, args ...stri
 	return p
 }
 
-// waitForFile waits until there is a file.
-func waitForFile(t testing.TB, path string) {
+// eventually waits until f returns nil.
+func eventually(t testing.TB, f func() error) {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		_, err := os.Lstat(path)
+		err := f()
 		if err == nil {
 			return
 		}
@@ -114,15 +115,20 @@ func waitForFile(t testing.TB, path string) {
 	}
 }
 
+func waitForFile(t testing.TB, path string) {
+	t.Helper()
+	eventually(t, func() error { _, err := os.Lstat(path); return err })
+}
+
 // waitFor waits until the log has text.
 func (p *process) waitFor(text string) {
 	p.t.Helper()
-	for end := time.Now().Add(patience); !strings.Contains(p.log.String(), text); {
-		if time.Now().After(end) {
-			p.t.Fatalf("no %q in the log:\n%s", text, p.log.String())
+	eventually(p.t, func() error {
+		if log := p.log.String(); !strings.Contains(log, text) {
+			return fmt.Errorf("no %q in the log:\n%s", text, log)
 		}
-		time.Sleep(time.Millisecond)
-	}
+		return nil
+	})
 }
 
 func (p *process) signal(s os.Signal) {

@@ -12,6 +12,14 @@ import (
 
 func TestSuite(t *testing.T) {
 	ninetest.Run(t, ninetest.Config{
-		New: func(testing.TB) ninep.Backend { return memfs.New(memfs.Config{}) },
+		New: func(t testing.TB) ninep.Backend {
+			fs := memfs.New(memfs.Config{})
+			t.Cleanup(func() {
+				if n := fs.OpenFiles(); n != 0 {
+					t.Errorf("%d files were not closed", n)
+				}
+			})
+			return fs
+		},
 	})
 }

@@ -59,7 +59,8 @@ func NewLocal(sess *ninep.Session, shape int) *Local {
 	return l
 }
 
-// Close waits for all requests, which it makes end soon, and stops the threads.
+// Close waits for all requests, which it makes end soon, stops the threads, and
+// resets the session, so that no File is left open.
 func (l *Local) Close() {
 	l.sess.Drain()
 	l.flying.Wait()
@@ -68,6 +69,7 @@ func (l *Local) Close() {
 	for range localCalls {
 		l.sess.FreeCall(<-l.calls)
 	}
+	l.sess.Reset()
 }
 
 // work is one thread. It is never unlocked: a backend may have changed its

@@ -242,6 +242,34 @@ func TestStats(t *testing.T) {
 	}
 }
 
+func TestLatencyBuckets(t *testing.T) {
+	s := NewSession(Config{Backend: &nullBackend{}})
+	c := s.NewCall()
+	for i := range LatencyBuckets - 1 {
+		for ns, bucket := range map[int64]int{LatencyBound(i) - 1: i, LatencyBound(i): i + 1} {
+			sh := new(statShard)
+			c.state.began = s.now() - ns
+			s.count(c, sh, 0)
+			// The clock has gone on: half a bucket at most.
+			if sh.ops[0].buckets[bucket].Load() != 1 && sh.ops[0].buckets[min(bucket+1, LatencyBuckets-1)].Load() != 1 {
+				t.Errorf("%d ns are not in bucket %d", ns, bucket)
+			}
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	b := &nullBackend{}
+	for _, cfg := range []Config{{}, {Backend: b, MaxMsize: 4095}, {Backend: b, MaxXattrBytes: -1}} {
+		if cfg.Validate() == nil {
+			t.Errorf("%+v is taken", cfg)
+		}
+	}
+	if err := (&Config{Backend: b}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStatsOfManyThreads(t *testing.T) {
 	// Threads come and go; what they counted stays, and takes no more memory.
 	r := newHotRig(t)

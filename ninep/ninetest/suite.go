@@ -22,8 +22,8 @@ type Config struct {
 	Lacks Lacks
 
 	// Connect returns a Transport to a session with the configuration, which it
-	// ends by t.Cleanup. If not set, the session is called in this process (Local), with messages in one
-	// piece and in several.
+	// ends by t.Cleanup. If not set, the session is called in this process (Local),
+	// with messages in one piece and in several.
 	Connect func(t testing.TB, cfg ninep.Config) Transport
 }
 

@@ -118,7 +118,7 @@ func BenchmarkReadDir(b *testing.B) {
 	for i := range 1000 {
 		r.put(fmt.Sprintf("file%04d", i), "")
 	}
-	f := r.open(unix.O_RDONLY|unix.O_DIRECTORY)
+	f := r.open(unix.O_RDONLY | unix.O_DIRECTORY)
 	buf := make([]byte, 64<<10)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -3,6 +3,7 @@
 package hostfs
 
 import (
+	"cmp"
 	"io"
 	"math"
 	"slices"
@@ -291,7 +292,7 @@ func (lt *lockTable) describe(n *node, asker *lockOwner, l *ninep.Lock, fl *unix
 			continue
 		}
 		for _, s := range o.spans {
-			if s.start <= span.end && s.end >= span.start && s.typ == fl.Type {
+			if s == span {
 				l.ClientID, l.ProcID = ninep.Name(key.client), key.proc
 				return
 			}
@@ -328,7 +329,8 @@ func spanOf(fl *unix.Flock_t) lockSpan {
 	return lockSpan{fl.Start, end, fl.Type}
 }
 
-// setSpan returns spans after s was locked or, by its type, unlocked.
+// setSpan returns spans after s was locked or, by its type, unlocked. As in the
+// kernel, neighbours of one type become one.
 func setSpan(spans []lockSpan, s lockSpan) []lockSpan {
 	out := make([]lockSpan, 0, len(spans)+2)
 	for _, old := range spans {
@@ -339,15 +341,19 @@ func setSpan(spans []lockSpan, s lockSpan) []lockSpan {
 			out = append(out, lockSpan{max(old.start, s.end+1), old.end, old.typ})
 		}
 	}
-	if s.typ != unix.F_UNLCK {
-		out = append(out, s)
+	if s.typ == unix.F_UNLCK {
+		return out
 	}
-	slices.SortFunc(out, func(a, b lockSpan) int {
-		if a.start < b.start {
-			return -1
-		}
-		return 1
-	})
+	i, _ := slices.BinarySearchFunc(out, s.start, func(o lockSpan, start int64) int { return cmp.Compare(o.start, start) })
+	out = slices.Insert(out, i, s)
+	if i+1 < len(out) && out[i].end+1 == out[i+1].start && out[i].typ == out[i+1].typ {
+		out[i].end = out[i+1].end
+		out = slices.Delete(out, i+1, i+2)
+	}
+	if i > 0 && out[i-1].end+1 == out[i].start && out[i-1].typ == out[i].typ {
+		out[i-1].end = out[i].end
+		out = slices.Delete(out, i, i+1)
+	}
 	return out
 }
 

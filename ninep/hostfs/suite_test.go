@@ -6,8 +6,6 @@ import (
 	"os"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/ninetest"
@@ -15,25 +13,42 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	ninetest.Run(t, ninetest.Config{
-		Lacks: ninetest.Lacks{SetIDBits: true},
-		New: func(t testing.TB) ninep.Backend {
-			root, err := os.Open(t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer root.Close()
-			fs, err := hostfs.New(hostfs.Config{Root: root, QIDPaths: qidpath.New(qidpath.Config{})})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { fs.Close() })
-			return fs
-		},
-	})
+	for name, shape := range map[string]int{"whole": 0, "pieces": 13} {
+		t.Run(name, func(t *testing.T) {
+			ninetest.Run(t, ninetest.Config{
+				Lacks:   ninetest.Lacks{SetIDBits: true},
+				New:     newBackend,
+				Connect: func(t testing.TB, cfg ninep.Config) ninetest.Transport { return connect(t, cfg, shape) },
+			})
+		})
+	}
 }
 
-func TestMain(m *testing.M) {
-	unix.Umask(0)
-	os.Exit(m.Run())
+func newBackend(t testing.TB) ninep.Backend {
+	root, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	fs, err := hostfs.New(hostfs.Config{Root: root, QIDPaths: qidpath.New(qidpath.Config{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := fs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return fs
+}
+
+// connect is what the suite does itself, but gives back what the test leaves.
+func connect(t testing.TB, cfg ninep.Config, shape int) ninetest.Transport {
+	sess := ninep.NewSession(cfg)
+	l := ninetest.NewLocal(sess, shape)
+	t.Cleanup(func() {
+		l.Close()
+		sess.Reset()
+	})
+	return l
 }

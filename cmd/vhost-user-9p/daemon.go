@@ -51,6 +51,9 @@ func openDaemon(opts *options, log *slog.Logger) (_ *daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.nofile == 0 && nofile < fewFiles {
+		log.Warn("the limit of open files is low: guests that use more files at a time get errors", "nofile", nofile)
+	}
 	gid, err := lookupGroup(opts.group)
 	if err != nil {
 		return nil, err

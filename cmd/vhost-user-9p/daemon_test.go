@@ -185,4 +185,18 @@ func TestNofile(t *testing.T) {
 	if err != nil || !bytes.Contains(b, []byte("Max open files            200 ")) {
 		t.Errorf("%v\n%s", err, b)
 	}
+	if strings.Contains(p.log.String(), "level=WARN") {
+		t.Error("a warning of what was asked for")
+	}
+}
+
+func TestLowDefaultOfNofile(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	p := startDaemon(t)
+	if warned := strings.Contains(p.log.String(), "the limit of open files is low"); warned != (limit.Max < fewFiles) {
+		t.Errorf("a hard limit of %d: warned %v", limit.Max, warned)
+	}
 }

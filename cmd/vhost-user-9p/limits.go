@@ -7,6 +7,9 @@ import (
 	"syscall"
 )
 
+// fewFiles is a limit that a guest may well reach: a find keeps this many in its caches.
+const fewFiles = 16384
+
 // raiseNofile sets the soft limit of open files to n, raising the hard one if that is
 // lower; 0 is the hard limit. It returns the limit that holds then. Package syscall is
 // used because Go must know that the limit is meant to stay.

@@ -27,6 +27,9 @@ This needs QEMU 10.2 or newer. share=on lets the daemon see the guest's memory.
 config_size is the length of the mount tag (here "share", see --tag) plus 2; a
 larger one does no harm, a smaller one cuts the tag off.
 
+Run as root, it acts for each user of the guest: what uid 1000 makes there
+belongs to uid 1000 here. Otherwise everything is its own user's.
+
 A flag's value follows it after a space or '='.
 
 The socket (one of the two is needed)
@@ -65,13 +68,13 @@ Resources
         option, and Linux for no more than 512000 over virtio. Larger messages
         mean fewer of them for big reads and writes.
   --threads N                                                       (default: 0)
-        How many requests are executed at once, at most 1024; 0 is the number of
+        How many requests are executed at once, at most 256; 0 is the number of
         processors. Requests that wait for a disk or a lock do not count. Fewer
         leave more of the host to others; more than processors rarely help.
   --rlimit-nofile N                                    (default: the hard limit)
-        How many files the daemon may have open, 128 or more. The files that a
-        guest uses are kept open as far as this allows, which is faster than to
-        find them again. A number above the hard limit needs root.
+        How many files the daemon may have open, 128 or more. Each file that the
+        guest has a reference to takes one; at the limit the guest gets ENFILE.
+        A number above the hard limit needs root.
 
 What can be seen
   --log-level LEVEL                                              (default: info)
@@ -83,7 +86,7 @@ What can be seen
         Serve Prometheus metrics by HTTP at /metrics, and at /healthz whether
         all is well (200 or 503, with the reason). There is no login: use an
         address such as 127.0.0.1:9564 that only those can reach who may know
-        the names and sizes of what is going on. File names are never shown.
+        how the directory is used. Names of files are never shown.
 
 Others
   --print-capabilities

@@ -24,7 +24,7 @@ const (
 	minMsize = ninep.MinMsize
 	maxMsize = 16 << 20
 
-	maxThreads = 1024
+	maxThreads = 256 // as many as the device has at most, with those that wait
 
 	// Less leaves nothing to open files with.
 	minNofile = 128
@@ -89,7 +89,7 @@ func parseMaxMsize(o *options, s string) error {
 // parseSize reads a number of bytes with an optional binary unit.
 func parseSize(s string) (uint64, bool) {
 	shift := 0
-	for i, unit := range []string{"K", "M", "G"} {
+	for i, unit := range []string{"K", "M"} {
 		if number, ok := strings.CutSuffix(strings.ToUpper(s), unit); ok {
 			s, shift = number, 10*(i+1)
 			break

@@ -5,6 +5,7 @@ package virtio9p_test
 import (
 	"encoding/binary"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -180,6 +181,36 @@ func TestStopDrains(t *testing.T) {
 		t.Fatalf("slot %d came back, want 4", slotAfter)
 	}
 	expect(t, r.reply(4, n), tGetattr)
+}
+
+// A guest may be stopped and continued for ever.
+func TestStopLeavesNothingBehind(t *testing.T) {
+	r := newRig(t, &fake{})
+	r.attach()
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	cycle := func() {
+		r.resume(r.stop())
+		expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+	}
+	for range 20 {
+		cycle()
+	}
+	before := heap()
+	const cycles = 300
+	for range cycles {
+		cycle()
+	}
+	if after := heap(); after > before+cycles<<10 {
+		t.Errorf("%d stops leave %d bytes behind", cycles, after-before)
+	}
+	if n := r.dev.Stats().Threads.Load(); n > 2 {
+		t.Errorf("%d worker threads are left", n)
+	}
 }
 
 // A lock that waits uses no thread, is answered BLOCKED by a stop, and not lost.

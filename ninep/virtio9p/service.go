@@ -94,6 +94,10 @@ func (s *service) stop() {
 	for len(s.workers) > 0 || s.inFlight > 0 {
 		s.drained.Wait()
 	}
+	for _, r := range s.free {
+		s.session.FreeCall(r.call)
+	}
+	s.free = nil
 	s.mu.Unlock()
 	s.monitor.stop()
 	s.collect()

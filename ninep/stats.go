@@ -94,6 +94,7 @@ func (s *Session) count(c *Call, sh *statShard, n int) {
 type Snapshot struct {
 	Ops    []OpStats // one per operation, always in the same order
 	FIDs   int       // in use
+	Msize  uint32    // bytes, as agreed to; 0: the client has not said Tversion
 	Faults uint64    // requests whose memory was gone
 	Panics uint64    // of operations
 	// UnknownErrors counts errors of the backend that named no errno.
@@ -119,6 +120,9 @@ func (s *Session) Stats() Snapshot {
 		Faults:        s.stats.faults.Load(),
 		Panics:        s.stats.panics.Load(),
 		UnknownErrors: s.stats.failed.Load(),
+	}
+	if t := s.terms.Load(); t.dialect != dialectNone {
+		snap.Msize = t.msize
 	}
 	for i := range ops {
 		out := &snap.Ops[i]

@@ -39,7 +39,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return printed(fmt.Fprintln(stdout, program, versionString()))
 	}
 
-	tuneRuntime()
 	log := newLogger(stderr, opts)
 	end, release := catchSignals(log)
 	defer release()

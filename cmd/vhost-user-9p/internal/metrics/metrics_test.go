@@ -44,7 +44,7 @@ func sample() Sources {
 			walk := ninep.OpStats{Name: "walk"}
 			read := ninep.OpStats{Name: "read", Requests: 6, Errors: 101, Bytes: 102, Nanos: 1_500_000_000}
 			read.Buckets[0], read.Buckets[2], read.Buckets[ninep.LatencyBuckets-1] = 1, 2, 3
-			return ninep.Snapshot{Ops: []ninep.OpStats{walk, read}, FIDs: 103, Faults: 104, Panics: 105, UnknownErrors: 106}
+			return ninep.Snapshot{Ops: []ninep.OpStats{walk, read}, FIDs: 103, Msize: 107, Faults: 104, Panics: 105, UnknownErrors: 106}
 		},
 		Queue: func() *virtio9p.Stats { return device },
 		FrontEnd: func() vhostuser.Stats {

@@ -34,6 +34,7 @@ func newRequests(snapshot func() ninep.Snapshot) prometheus.Collector {
 		snapshot: snapshot,
 		scalars: []scalar[ninep.Snapshot]{
 			gauge("fids", "References to files that the guest holds.", func(s ninep.Snapshot) int { return s.FIDs }),
+			gauge("session_msize_bytes", "Largest message that the guest's mount agreed on; 0 while nothing is mounted.", func(s ninep.Snapshot) int { return int(s.Msize) }),
 			counter("request_memory_faults_total", "9P requests whose guest memory was gone.", func(s ninep.Snapshot) uint64 { return s.Faults }),
 			counter("request_panics_total", "9P requests ended by a fault of the daemon, which the log describes.", func(s ninep.Snapshot) uint64 { return s.Panics }),
 			counter("request_unknown_errors_total", "Errors of 9P requests that have no number and were answered as EIO.", func(s ninep.Snapshot) uint64 { return s.UnknownErrors }),

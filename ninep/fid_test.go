@@ -216,6 +216,12 @@ func TestStats(t *testing.T) {
 	if after.FIDs != 3 {
 		t.Errorf("%d fids", after.FIDs)
 	}
+	if after.Msize != 65536 {
+		t.Errorf("msize %d, 65536 was agreed to", after.Msize)
+	}
+	if n := NewSession(Config{Backend: &nullBackend{}}).Stats().Msize; n != 0 {
+		t.Errorf("msize %d before anything was agreed to", n)
+	}
 	want := map[string]OpStats{
 		"read":    {Requests: 3, Errors: 1, Bytes: 123},
 		"write":   {Requests: 1, Bytes: 7},

@@ -33,6 +33,7 @@ type attaches struct {
 func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, error) {
 	t := threadOf(c)
 	n := fs.attaches.root.root.hold()
+	t.suit(fs, n)
 	for rest := []byte(aname); len(rest) > 0; {
 		var name []byte
 		name, rest, _ = bytes.Cut(rest, []byte{'/'})

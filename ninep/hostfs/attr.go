@@ -42,7 +42,7 @@ var attrBits = [...]struct {
 // GetAttr implements ninep.File. The generation (FS_IOC_GETVERSION) would need the
 // file to be opened, so it is left out; a data version is not to be had.
 func (f *file) GetAttr(c *ninep.Call, mask ninep.AttrMask, attr *ninep.Attr) error {
-	t := threadOf(c)
+	t := f.thread(c)
 	if e := statx(t, f.n.fd, empty, unix.AT_EMPTY_PATH, statxOf(mask)); e != 0 {
 		return e
 	}
@@ -85,7 +85,7 @@ const (
 // takes set-id bits off, and so does a new size, which also changes the times.
 // All of it is done to the node, whatever has become of its name.
 func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
-	t := threadOf(c)
+	t := f.thread(c)
 	owner := set.Valid&setOwner != 0
 	// Linux sets the change time alone for what it has done itself already, and
 	// chown to nobody else does that.
@@ -178,7 +178,7 @@ func (f *file) truncate(t *thread, size uint64) unix.Errno {
 
 // StatFS implements ninep.File.
 func (f *file) StatFS(c *ninep.Call, st *ninep.StatFS) error {
-	t := threadOf(c)
+	t := f.thread(c)
 	if e := fstatfs(t, f.n.fd); e != 0 {
 		return e
 	}

@@ -39,8 +39,8 @@ type Config struct {
 	MaxLockWaiters int
 
 	// ProcSelfFD is the directory /proc/self/fd, and MountInfo the file
-	// /proc/self/mountinfo, opened before a sandbox hid them. If not set, New opens
-	// them. New duplicates them.
+	// /proc/self/mountinfo, of this very process, opened before a sandbox hid them. If
+	// not set, New opens them. New duplicates them.
 	ProcSelfFD *os.File
 	MountInfo  *os.File
 

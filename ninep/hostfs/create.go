@@ -21,7 +21,7 @@ func (f *file) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32) (
 	if f.open != nil {
 		return ninep.QID{}, unix.EINVAL
 	}
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	if len(name) > 255 {
 		return ninep.QID{}, unix.ENAMETOOLONG
 	}
@@ -58,11 +58,11 @@ func (fs *FS) createNew(t *thread, dir *node, name []byte, flags int, mode, uid,
 		return nil, -1, e
 	}
 	fd, e := openat2(t, dir.fd, t.cname(name), flags, mode&0o7777, resolveName)
-	t.revert(fs)
+	t.made(fs)
 	if e != 0 {
 		return nil, -1, e
 	}
-	n, e := fs.nodeOfOpen(t, fd)
+	n, e := fs.nodeOfOpen(t, fd, dir)
 	if e != 0 {
 		// Nobody knows of the file: it must not stay.
 		if statx(t, fd, empty, unix.AT_EMPTY_PATH, statxIdentity) == 0 {
@@ -80,7 +80,7 @@ func (fs *FS) createNew(t *thread, dir *node, name []byte, flags int, mode, uid,
 
 // nodeOfOpen returns the node of an open file, with a reference, and leaves its
 // QID's part in t.stx.
-func (fs *FS) nodeOfOpen(t *thread, fd int32) (*node, unix.Errno) {
+func (fs *FS) nodeOfOpen(t *thread, fd int32, dir *node) (*node, unix.Errno) {
 	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID); e != 0 {
 		return nil, e
 	}
@@ -92,7 +92,7 @@ func (fs *FS) nodeOfOpen(t *thread, fd int32) (*node, unix.Errno) {
 	if e != 0 {
 		return nil, e
 	}
-	return fs.adopt(t, path)
+	return fs.adopt(t, path, dir)
 }
 
 // openExisting opens a file that is there, and leaves its QID's part in t.stx.
@@ -122,7 +122,7 @@ func (fs *FS) openExisting(t *thread, dir *node, name []byte, flags int) (*node,
 
 // Mkdir implements ninep.File.
 func (f *file) Mkdir(c *ninep.Call, name ninep.Name, mode, gid uint32) (ninep.QID, error) {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	p := t.cname(name)
 	if p == nil {
 		return ninep.QID{}, unix.ENAMETOOLONG
@@ -131,7 +131,7 @@ func (f *file) Mkdir(c *ninep.Call, name ninep.Name, mode, gid uint32) (ninep.QI
 		return ninep.QID{}, e
 	}
 	e := mkdirat(f.n.fd, p, mode&0o7777)
-	t.revert(fs)
+	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
 	}
@@ -163,7 +163,7 @@ func (fs *FS) addSetID(t *thread, dir *node, name []byte, bits uint32) unix.Errn
 
 // Mknod implements ninep.File.
 func (f *file) Mknod(c *ninep.Call, name ninep.Name, mode, major, minor, gid uint32) (ninep.QID, error) {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	p := t.cname(name)
 	if p == nil {
 		return ninep.QID{}, unix.ENAMETOOLONG
@@ -176,7 +176,7 @@ func (f *file) Mknod(c *ninep.Call, name ninep.Name, mode, major, minor, gid uin
 		return ninep.QID{}, e
 	}
 	e := mknodat(f.n.fd, p, mode&(unix.S_IFMT|0o7777), dev)
-	t.revert(fs)
+	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
 	}
@@ -185,7 +185,7 @@ func (f *file) Mknod(c *ninep.Call, name ninep.Name, mode, major, minor, gid uin
 
 // Symlink implements ninep.File.
 func (f *file) Symlink(c *ninep.Call, name, target ninep.Name, gid uint32) (ninep.QID, error) {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	p := t.cname(name)
 	if p == nil || len(target) >= unix.PathMax {
 		return ninep.QID{}, unix.ENAMETOOLONG
@@ -196,7 +196,7 @@ func (f *file) Symlink(c *ninep.Call, name, target ninep.Name, gid uint32) (nine
 		return ninep.QID{}, e
 	}
 	e := symlinkat(&buf[0], f.n.fd, p)
-	t.revert(fs)
+	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
 	}
@@ -218,7 +218,7 @@ func (f *file) newEntry(t *thread, name *byte) (ninep.QID, error) {
 
 // Link implements ninep.File.
 func (f *file) Link(c *ninep.Call, target ninep.File, name ninep.Name) error {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	from, e := fileOf(target)
 	if e != 0 {
 		return e
@@ -246,7 +246,7 @@ func (f *file) ReadLink(c *ninep.Call, buf []byte) (int, error) {
 		}
 		return n, nil
 	}
-	own := threadOf(c).buffer()
+	own := f.thread(c).buffer()
 	n, e := readlinkat(f.n.fd, empty, own)
 	switch {
 	case e != 0:

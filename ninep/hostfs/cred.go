@@ -34,57 +34,83 @@ func processCredentials() credentials {
 	return c
 }
 
-// threadCred is the state of a thread's credentials. Between two requests a thread
-// always has those of the process.
+// threadCred is the state of a thread's credentials. Changing them costs more than
+// many a system call on a file, so a thread stays who it is until that matters.
 type threadCred struct {
-	keepsCaps      bool   // SECBIT_NO_SETUID_FIXUP was dealt with
-	uid, gid       uint32 // taken on now, if so
-	uidSet, gidSet bool
+	uid, gid uint32 // of the file system, if foreign
+	foreign  bool   // not those of the process
+
+	capsTried, capsKept bool // see keepCaps
 }
 
 // become makes what the thread creates next belong to uid and gid from the first
-// instant on. revert must follow. The capabilities stay in effect, so it changes
-// no permission: those are for the guest to check. (CAP_FSETID stays too; where it
-// is to be dropped and raised is here.)
+// instant on; made must follow. The capabilities stay in effect, so no permission
+// changes: those are for the guest to check. (CAP_FSETID stays too; where it is to be
+// dropped and raised is here.)
 //
-// Preconditions: the goroutine is locked to its thread.
+// Preconditions: the goroutine is locked to its thread, for good.
 func (t *thread) become(fs *FS, uid, gid uint32) unix.Errno {
-	own := &fs.creds
+	own, c := &fs.creds, &t.cred
 	if !own.impersonate {
 		return 0
 	}
-	c := &t.cred
-	if gid != own.gid && gid != nobodyGID {
-		c.keepCaps()
-		if !setID(unix.SYS_SETFSGID, gid) {
-			setID(unix.SYS_SETFSGID, own.gid)
-			return unix.EPERM
-		}
-		c.gid, c.gidSet = gid, true
+	if uid == nobodyUID {
+		uid = own.uid
 	}
-	if uid != own.uid && uid != nobodyUID {
+	if gid == nobodyGID {
+		gid = own.gid
+	}
+	if !c.foreign {
+		if uid == own.uid && gid == own.gid {
+			return 0
+		}
+		c.uid, c.gid = own.uid, own.gid
 		c.keepCaps()
-		if !setID(unix.SYS_SETFSUID, uid) {
-			setID(unix.SYS_SETFSUID, own.uid)
+	}
+	c.foreign = true
+	if gid != c.gid {
+		if !setID(unix.SYS_SETFSGID, gid) {
 			t.revert(fs)
 			return unix.EPERM
 		}
-		c.uid, c.uidSet = uid, true
+		c.gid = gid
 	}
+	if uid != c.uid {
+		if !setID(unix.SYS_SETFSUID, uid) {
+			t.revert(fs)
+			return unix.EPERM
+		}
+		c.uid = uid
+	}
+	c.foreign = uid != own.uid || gid != own.gid
 	return 0
+}
+
+// made ends what become began: it may last if no permission depends on it.
+func (t *thread) made(fs *FS) {
+	if t.cred.foreign && !t.cred.capsKept {
+		t.revert(fs)
+	}
+}
+
+// suit makes the thread the process's user again if that can matter to n's file
+// system.
+func (t *thread) suit(fs *FS, n *node) {
+	if t.cred.foreign && n.traits&anyUser == 0 {
+		t.revert(fs)
+	}
 }
 
 // revert takes the process's credentials on again.
 func (t *thread) revert(fs *FS) {
 	c := &t.cred
-	if c.uidSet {
+	if c.uid != fs.creds.uid {
 		setID(unix.SYS_SETFSUID, fs.creds.uid)
-		c.uidSet = false
 	}
-	if c.gidSet {
+	if c.gid != fs.creds.gid {
 		setID(unix.SYS_SETFSGID, fs.creds.gid)
-		c.gidSet = false
 	}
+	c.foreign = false
 }
 
 // setID calls setfsuid or setfsgid, which do not report failure: only a second
@@ -100,14 +126,15 @@ func setID(trap uintptr, id uint32) bool {
 // thread's fsuid is not 0. Without CAP_SETPCAP it fails; then the kernel checks the
 // user's permission where objects are made, which the guest has done as well.
 func (c *threadCred) keepCaps() {
-	if c.keepsCaps {
+	if c.capsTried {
 		return
 	}
-	c.keepsCaps = true
+	c.capsTried = true
 	bits, _, e := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_GET_SECUREBITS, 0, 0)
 	if e == 0 {
-		_, _, _ = unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, bits|secbitNoSetuidFixup, 0)
+		_, _, e = unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, bits|secbitNoSetuidFixup, 0)
 	}
+	c.capsKept = e == 0
 }
 
 const secbitNoSetuidFixup = 1 << 2 // SECBIT_NO_SETUID_FIXUP

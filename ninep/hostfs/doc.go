@@ -28,16 +28,17 @@
 //
 // The methods run on workers that are locked to OS threads and keep a thread in
 // ninep.Thread.Local: buffers for system calls, and the state of the thread's
-// credentials.
+// credentials. A worker that has made something for another user goes on as that
+// user, with the daemon's capabilities, wherever that makes no difference: so it must
+// never be unlocked from its thread.
 //
 // # Lock order
 //
+//	handle.dir.mu (held over getdents64)
+//	  the locks of QIDPaths
 //	lockOwner.mu (held over fcntl)
 //	  lockTable.mu
-//	handle.dir.mu (held over getdents64)
-//	  mounts.mu
-//	attaches.mu
-//	  nodeShard.mu
+//	nodeShard.mu, attaches.mu, mounts.mu: nothing is locked under these
 //
 // # Sources
 //

@@ -40,6 +40,14 @@ func newFile(at *attach, n, parent *node, name []byte) *file {
 	return f
 }
 
+// thread returns the thread of the worker that c runs on, with credentials that suit
+// what is asked of f.
+func (f *file) thread(c *ninep.Call) *thread {
+	t := threadOf(c)
+	t.suit(f.at.fs, f.n)
+	return t
+}
+
 // clone returns another reference to the same object.
 func (f *file) clone() *file {
 	if f.parent != nil {

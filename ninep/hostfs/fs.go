@@ -82,7 +82,7 @@ func (fs *FS) open(cfg *Config) error {
 		closeFD(fd)
 		return fmt.Errorf("hostfs: statx reports no mounts (Linux 5.8 does): %w", unix.ENOSYS)
 	}
-	root, e := fs.adopt(t, fd)
+	root, e := fs.adopt(t, fd, nil)
 	if e != 0 {
 		return fmt.Errorf("hostfs: identifying the root of the export: %w", e)
 	}

@@ -29,7 +29,7 @@ func (f *file) Read(c *ninep.Call, dst []unix.Iovec, off uint64) (int, error) {
 	if e != 0 {
 		return 0, e
 	}
-	t := threadOf(c)
+	t := f.thread(c)
 	flags := unix.RWF_NOWAIT
 	if h.noWaitRefused.Load() {
 		flags = 0
@@ -73,7 +73,7 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 	if e != 0 {
 		return 0, e
 	}
-	t := threadOf(c)
+	t := f.thread(c)
 	done := 0
 	for left > 0 {
 		n, e := pwritev2(h.fd, src[:min(len(src), maxIovecs)], off+uint64(done), 0)
@@ -128,7 +128,7 @@ func (t *thread) advance(iov []unix.Iovec, n int) []unix.Iovec {
 
 // Sync implements ninep.File.
 func (f *file) Sync(c *ninep.Call, dataOnly bool) error {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	willBlock(c)
 	if f.open != nil {
 		return errorOf(fsync(f.open.fd, dataOnly))

@@ -172,7 +172,7 @@ func (f *file) Lock(c *ninep.Call, l *ninep.Lock) (ninep.LockStatus, error) {
 	if o == nil {
 		return ninep.LockSuccess, nil // it has no locks
 	}
-	e = o.open(threadOf(c), f)
+	e = o.open(f.thread(c), f)
 	if e == 0 {
 		e = lt.set(o, fl)
 	}

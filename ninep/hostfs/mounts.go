@@ -19,32 +19,22 @@ type mounts struct {
 	mu    sync.Mutex
 	poll  unix.PollFd
 	names map[uint32]mountPoints // by the mount they are on; nil: read again
-	kinds map[uint32]dirKind     // by device
 }
 
 // mountPoints are last elements of mount points. That the directory is not among
 // it makes it a filter: an entry of that name may be one.
 type mountPoints map[string]struct{}
 
-// dirKind is what the entries of a file system's directories can be trusted in.
-type dirKind uint8
-
-const (
-	kindPlain    dirKind = iota
-	kindSubvols          // directories can have another device (btrfs)
-	kindUnionAll         // no inode number is that of stat (overlayfs)
-)
-
 // dirLook says which entries of a directory must be looked at.
 type dirLook struct {
 	points mountPoints
-	kind   dirKind
+	all    bool
 }
 
-// look returns what must be looked at in the directory n, open as fd.
-func (m *mounts) look(t *thread, fd int32, n *node) dirLook {
-	if m.fd < 0 {
-		return dirLook{kind: kindUnionAll}
+// look returns what must be looked at in the directory n.
+func (m *mounts) look(n *node) dirLook {
+	if m.fd < 0 || n.traits&ownNumbers != 0 {
+		return dirLook{all: true}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,36 +42,18 @@ func (m *mounts) look(t *thread, fd int32, n *node) dirLook {
 	// The kernel tells a change of the mount table once, by POLLERR and POLLPRI.
 	if changed, e := ppollNow(&m.poll); changed || e != 0 || m.names == nil {
 		if !m.readLocked() {
-			return dirLook{kind: kindUnionAll}
+			return dirLook{all: true}
 		}
 	}
-	kind, ok := m.kinds[n.dev]
-	if !ok {
-		kind = kindOf(t, fd)
-		m.kinds[n.dev] = kind
-	}
-	return dirLook{points: m.names[n.mnt], kind: kind}
-}
-
-func kindOf(t *thread, fd int32) dirKind {
-	if e := fstatfs(t, fd); e != 0 {
-		return kindUnionAll
-	}
-	switch t.sfs.Type {
-	case unix.BTRFS_SUPER_MAGIC:
-		return kindSubvols
-	case unix.OVERLAYFS_SUPER_MAGIC:
-		return kindUnionAll
-	}
-	return kindPlain
+	return dirLook{points: m.names[n.mnt]}
 }
 
 // needed reports whether ent of the directory n must be looked at.
 func (l dirLook) needed(n *node, ent *dirent) bool {
 	switch {
-	case l.kind == kindUnionAll,
+	case l.all,
 		ent.typ == unix.DT_UNKNOWN || ent.typ > unix.DT_SOCK, // or something new
-		ent.typ == unix.DT_DIR && l.kind == kindSubvols,
+		ent.typ == unix.DT_DIR && n.traits&subvolumes != 0,
 		ent.ino == 0 || ent.ino == math.MaxUint32, // FUSE: not known
 		n.mountRoot && string(ent.name) == "..":
 		return true
@@ -95,7 +67,7 @@ func (l dirLook) needed(n *node, ent *dirent) bool {
 
 // readLocked reads the mount table.
 func (m *mounts) readLocked() bool {
-	m.names, m.kinds = nil, make(map[uint32]dirKind)
+	m.names = nil
 	table, e := readAll(m.fd)
 	if e != 0 {
 		return false

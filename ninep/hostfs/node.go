@@ -37,10 +37,7 @@ func keyOf(stx *unix.Statx_t) nodeKey {
 type nodeType struct {
 	typ       uint16 // S_IFMT of the mode
 	mountRoot bool   // this is where the mount begins
-}
-
-func typeOf(stx *unix.Statx_t) nodeType {
-	return nodeType{stx.Mode & unix.S_IFMT, stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0}
+	traits    traits // of its file system
 }
 
 // kernelDev is a device number as the kernel has it: 12 and 20 bits.
@@ -199,15 +196,21 @@ func (t *nodeTable) len() int {
 }
 
 // adopt returns the node that fd (O_PATH) is, and which t.stx describes. It takes
-// fd over, in any case.
-func (fs *FS) adopt(t *thread, fd int32) (*node, unix.Errno) {
-	key, typ := keyOf(&t.stx), typeOf(&t.stx)
+// fd over, in any case. from is a node near by, or nil.
+func (fs *FS) adopt(t *thread, fd int32, from *node) (*node, unix.Errno) {
+	key := keyOf(&t.stx)
+	typ := nodeType{typ: t.stx.Mode & unix.S_IFMT, mountRoot: t.stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0}
 	n := fs.nodes.get(&key)
 	if n == nil {
 		path, e := fs.path(key.dev, key.ino)
 		if e != 0 {
 			closeFD(fd)
 			return nil, e
+		}
+		if from != nil && from.mnt == key.mnt {
+			typ.traits = from.traits
+		} else {
+			typ.traits = traitsOf(t, fd)
 		}
 		var took bool
 		if n, took = fs.nodes.add(&key, typ, fd, path); took {

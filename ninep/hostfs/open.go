@@ -79,7 +79,7 @@ func (f *file) Open(c *ninep.Call, flags uint32) (ninep.QID, error) {
 	if f.open != nil {
 		return ninep.QID{}, unix.EINVAL
 	}
-	t := threadOf(c)
+	t := f.thread(c)
 	fd, e := f.at.fs.openNode(t, f.n, host)
 	if e != 0 {
 		return ninep.QID{}, e

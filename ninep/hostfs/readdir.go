@@ -39,8 +39,8 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 	if !f.n.isDir() {
 		return unix.ENOTDIR
 	}
-	t, fs := threadOf(c), f.at.fs
-	look := fs.mounts.look(t, h.fd, f.n)
+	t := f.thread(c)
+	look := f.at.fs.mounts.look(f.n)
 
 	d := &h.dir
 	d.mu.Lock()

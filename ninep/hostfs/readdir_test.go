@@ -203,7 +203,7 @@ func TestReadDirLooksAtEntries(t *testing.T) {
 
 	th := threadOf(r.c)
 	ent := dirent{ino: 5, name: []byte("gone"), typ: unix.DT_REG}
-	if _, ok, err := d.entryQID(th, dirLook{kind: kindUnionAll}, &ent); ok || err != nil {
+	if _, ok, err := d.entryQID(th, dirLook{all: true}, &ent); ok || err != nil {
 		t.Errorf("vanished: %v, %v", ok, err)
 	}
 	ent = dirent{ino: 5, name: []byte("d"), typ: unix.DT_UNKNOWN}

@@ -12,7 +12,7 @@ import (
 
 // RenameAt implements ninep.File.
 func (f *file) RenameAt(c *ninep.Call, oldName ninep.Name, newDir ninep.File, newName ninep.Name) error {
-	t := threadOf(c)
+	t := f.thread(c)
 	to, e := fileOf(newDir)
 	if e != 0 {
 		return e
@@ -26,7 +26,7 @@ func (f *file) RenameAt(c *ninep.Call, oldName ninep.Name, newDir ninep.File, ne
 
 // Rename implements ninep.File.
 func (f *file) Rename(c *ninep.Call, dir ninep.File, name ninep.Name) error {
-	t := threadOf(c)
+	t := f.thread(c)
 	to, e := fileOf(dir)
 	if e != 0 {
 		return e
@@ -47,7 +47,7 @@ func (f *file) Rename(c *ninep.Call, dir ninep.File, name ninep.Name) error {
 
 // UnlinkAt implements ninep.File.
 func (f *file) UnlinkAt(c *ninep.Call, name ninep.Name, flags uint32) error {
-	p := threadOf(c).cname(name)
+	p := f.thread(c).cname(name)
 	if p == nil {
 		return unix.ENAMETOOLONG
 	}
@@ -56,7 +56,7 @@ func (f *file) UnlinkAt(c *ninep.Call, name ninep.Name, flags uint32) error {
 
 // Remove implements ninep.File.
 func (f *file) Remove(c *ninep.Call) error {
-	t := threadOf(c)
+	t := f.thread(c)
 	if e := f.locate(t); e != 0 {
 		return e
 	}

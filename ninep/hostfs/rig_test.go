@@ -3,9 +3,7 @@
 package hostfs
 
 import (
-	"fmt"
 	"log/slog"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,11 +30,10 @@ func newRig(t testing.TB) *rig {
 	return newRigAt(t, dir, Config{})
 }
 
-// newRigAt serves dir. The goroutine is locked to its thread: it is a worker.
+// newRigAt serves dir. The goroutine is locked to its thread for good: it is a worker.
 func newRigAt(t testing.TB, dir string, cfg Config) *rig {
 	t.Helper()
 	runtime.LockOSThread()
-	t.Cleanup(runtime.UnlockOSThread)
 	root, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -209,30 +206,4 @@ func (r *rig) list(f *file, size int) []entry {
 			off = e.Offset
 		}
 	}
-}
-
-// needCaps skips the test without the capabilities.
-func needCaps(t testing.TB, caps ...int) {
-	t.Helper()
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&hdr, &data[0]); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range caps {
-		if data[c/32].Effective>>(c%32)&1 == 0 {
-			t.Skipf("needs %s", capName(c))
-		}
-	}
-}
-
-func capName(c int) string {
-	names := map[int]string{
-		unix.CAP_SETUID: "CAP_SETUID", unix.CAP_SETGID: "CAP_SETGID", unix.CAP_CHOWN: "CAP_CHOWN",
-		unix.CAP_MKNOD: "CAP_MKNOD", unix.CAP_SYS_ADMIN: "CAP_SYS_ADMIN", unix.CAP_SYS_RESOURCE: "CAP_SYS_RESOURCE",
-	}
-	if n := names[c]; n != "" {
-		return n
-	}
-	return fmt.Sprintf("capability %d (bit %d)", c, bits.Len(uint(c)))
 }

@@ -16,7 +16,7 @@ func (f *file) Walk(c *ninep.Call, names []ninep.Name, qids []ninep.QID) (ninep.
 	if len(names) == 0 {
 		return f.clone(), 0, nil
 	}
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	n := f.n.hold()
 	var parent *node
 	for i, name := range names {
@@ -59,6 +59,7 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 	if p == nil {
 		return nil, unix.ENAMETOOLONG
 	}
+	t.suit(fs, dir)
 	now := fs.nodes.births.Load()
 	if e := statx(t, dir.fd, p, statName, statxQID); e != 0 {
 		return nil, e
@@ -82,7 +83,7 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 		closeFD(fd)
 		return nil, e
 	}
-	return fs.adopt(t, fd)
+	return fs.adopt(t, fd, dir)
 }
 
 // stepUp returns the directory above n, with a reference, and leaves its QID's part
@@ -123,7 +124,7 @@ func (fs *FS) stepUp(t *thread, at *attach, n *node) (*node, unix.Errno) {
 		closeFD(fd)
 		return nil, e
 	}
-	return fs.adopt(t, fd)
+	return fs.adopt(t, fd, n)
 }
 
 // ancestors returns the directory fd and those above it, up to the root of the

@@ -16,7 +16,7 @@ const maxXattr = 64 << 10
 
 // GetXattr implements ninep.File.
 func (f *file) GetXattr(c *ninep.Call, name ninep.Name) ([]byte, error) {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	if bytes.HasPrefix(name, []byte(fs.hidden)) {
 		return nil, unix.ENODATA
 	}
@@ -34,7 +34,7 @@ func (f *file) GetXattr(c *ninep.Call, name ninep.Name) ([]byte, error) {
 
 // ListXattr implements ninep.File.
 func (f *file) ListXattr(c *ninep.Call) ([]byte, error) {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	buf := t.buffer()
 	n, e := fs.listXattr(t, f, buf)
 	if e != 0 {
@@ -56,7 +56,7 @@ func (f *file) ListXattr(c *ninep.Call) ([]byte, error) {
 
 // SetXattr implements ninep.File.
 func (f *file) SetXattr(c *ninep.Call, name string, value []byte, flags int) error {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	if strings.HasPrefix(name, fs.hidden) {
 		return unix.EACCES
 	}
@@ -72,7 +72,7 @@ func (f *file) SetXattr(c *ninep.Call, name string, value []byte, flags int) err
 
 // RemoveXattr implements ninep.File.
 func (f *file) RemoveXattr(c *ninep.Call, name string) error {
-	t, fs := threadOf(c), f.at.fs
+	t, fs := f.thread(c), f.at.fs
 	if strings.HasPrefix(name, fs.hidden) {
 		return unix.EACCES
 	}

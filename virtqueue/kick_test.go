@@ -288,10 +288,43 @@ func TestSetKickError(t *testing.T) {
 		t.Error("a file that cannot be waited for is taken as kick fd")
 	}
 	within(t, "Wait after an error", func() { r.q.Wait(forever) }) // polled
+}
+
+// The numbers of the fds of a closed queue are soon those of other files.
+func TestClosedQueueTouchesNoFile(t *testing.T) {
+	r := newRing(t, setup{})
+	setKick(t, r.q, eventfd(t))
 	_ = r.q.Close()
-	_ = r.q.Close()
+	var others []int
+	for range 8 {
+		others = append(others, eventfd(t))
+	}
 	r.q.Kick()
-	if err := r.q.SetKick(eventfd(t)); err == nil {
+	if err := r.q.SetKick(others[0]); err == nil {
 		t.Error("SetKick succeeds on a closed queue")
+	}
+	_ = r.q.Close()
+	for _, fd := range others {
+		if n := events(t, fd); n != 0 { // fails if it was closed
+			t.Error("a closed queue wrote to a file that is not its own")
+		}
+	}
+}
+
+// The kick fd is emptied before long: an eventfd that nobody reads fills up.
+func TestKickFdIsEmptied(t *testing.T) {
+	for _, name := range []string{"eventfd", "blocking eventfd"} {
+		r := newRing(t, setup{})
+		fd, _ := kickFiles[name](t)
+		setKick(t, r.q, fd)
+		const kicks = 1000
+		for range kicks {
+			kick(t, fd)
+			r.q.Wait(forever)
+		}
+		kick(t, fd) // so that a blocking one can be read
+		if n := events(t, fd); n > kicks/2 {
+			t.Errorf("%s: still %d of %d kicks in it", name, n, kicks)
+		}
 	}
 }

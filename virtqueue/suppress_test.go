@@ -3,8 +3,11 @@
 package virtqueue_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"vhost-user-9p/virtqueue"
@@ -132,6 +135,37 @@ func TestKickSuppression(t *testing.T) {
 			}
 		}
 	})
+}
+
+// avail_event shares an aligned word with whatever the driver put behind the ring.
+func TestAvailEventLeavesItsNeighbourAlone(t *testing.T) {
+	r := newRing(t, setup{features: virtqueue.FeatureEventIdx})
+	event := r.drv.Used + 4 + 8*uint64(r.drv.Size)
+	if event%4 != 0 {
+		t.Fatal("the neighbour is not behind avail_event")
+	}
+	neighbour := r.bytes(event+2, 2)
+	virtqtest.Store16(neighbour, 0xbeef)
+	r.q.EnableKick()
+	if got := binary.LittleEndian.Uint16(neighbour); got != 0xbeef {
+		t.Fatalf("the neighbour is %#x, its owner wrote 0xbeef", got)
+	}
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !stop.Load() {
+			r.q.EnableKick()
+		}
+	})
+	for i := range uint16(50_000) {
+		virtqtest.Store16(neighbour, i)
+		if got := binary.LittleEndian.Uint16(neighbour); got != i {
+			t.Errorf("the neighbour is %d, its owner wrote %d", got, i)
+			break
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
 }
 
 // party is a side of the model: step does the next thing that it can do, and says what; ""

@@ -32,3 +32,7 @@ func store16(b []byte, off int, v uint16) {
 		}
 	}
 }
+
+// Store16 writes the 16-bit field at the beginning of b, whose address is even, and leaves
+// what shares a word with it as it is.
+func Store16(b []byte, v uint16) { store16(b, 0, v) }

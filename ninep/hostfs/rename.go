@@ -84,9 +84,16 @@ func (f *file) locate(t *thread) unix.Errno {
 }
 
 // search finds f by the path that the kernel has for its descriptor, if that leads
-// through the root of the attach.
+// through the root of the attach. The descriptor may come from a walk by another name,
+// so what has more than one is not looked for.
 func (f *file) search(t *thread) unix.Errno {
 	fs := f.at.fs
+	if e := statx(t, f.n.fd, empty, unix.AT_EMPTY_PATH, unix.STATX_NLINK); e != 0 {
+		return e
+	}
+	if !f.n.isDir() && t.stx.Nlink != 1 {
+		return unix.ENOENT
+	}
 	buf := t.buffer()
 	n, e := readlinkat(fs.procFD, t.cfd(f.at.root.fd), buf[:unix.PathMax])
 	if e != 0 {

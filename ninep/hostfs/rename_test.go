@@ -104,6 +104,17 @@ func TestRemoveFindsItsName(t *testing.T) {
 		t.Error(err)
 	}
 
+	// A second name is not what the fid was walked to.
+	r.put("one", "")
+	r.must(os.Link(r.path("one"), r.path("two")))
+	two, one := r.walk("two"), r.walk("one")
+	r.must(os.Remove(r.path("one")))
+	r.must(os.Link(r.path("two"), r.path("three")))
+	r.want(one.Remove(r.c), unix.ENOENT)
+	r.want(one.Rename(r.c, r.root, ninep.Name("four")), unix.ENOENT)
+	r.must(two.Remove(r.c))
+	r.must(os.Remove(r.path("three")))
+
 	d := r.walk("a", "c")
 	r.must(os.Rename(r.path("a", "c"), r.path("d")))
 	r.must(d.Remove(r.c))

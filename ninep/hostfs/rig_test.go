@@ -53,8 +53,8 @@ func newRigAt(t testing.TB, dir string, cfg Config) *rig {
 		r.root.Close()
 		fs.Reset()
 		// The root's.
-		if n := fs.nodes.len(); n != 1 {
-			t.Errorf("%d nodes left", n-1)
+		if s := fs.Stats(); s != (Stats{Nodes: 1}) {
+			t.Errorf("left over: %+v", s)
 		}
 		if err := fs.Close(); err != nil {
 			t.Error(err)

@@ -24,6 +24,7 @@
 // # Lock order
 //
 //	Queue.mu (used ring, event suppression, call fd)
+//	waiter.mu (kick fd); neither is taken under the other
 //
 // # Sources
 //

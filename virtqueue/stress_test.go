@@ -35,6 +35,7 @@ func TestRoundTrips(t *testing.T) {
 	bothWays(t, func(t *testing.T, features virtqueue.Features) {
 		for _, run := range runs {
 			t.Run(fmt.Sprintf("depth=%d/size=%d/workers=%d", run.depth, run.size, run.workers), func(t *testing.T) {
+				t.Parallel() // mostly asleep
 				n := total / (2 * len(runs))
 				r := newRing(t, setup{size: run.size, features: features, start: uint16(-n / 2)})
 				kickFd := eventfd(t)

@@ -191,7 +191,7 @@ func TestNoLostWakeup(t *testing.T) {
 }
 
 func model(t *testing.T, features virtqueue.Features, size int, rng *rand.Rand) {
-	const chains = 800
+	const chains = 500
 	r := newRing(t, setup{size: size, features: features, start: uint16(0x10000 - chains/2)})
 	kickFd := eventfd(t)
 	setKick(t, r.q, kickFd)

@@ -92,7 +92,6 @@ func (d *daemon) openDevice() error {
 		_ = d.table.Close()
 		return nil
 	})
-	_ = d.table.Load() // hostfs asks for the root's ID at once
 	backend, err := hostfs.New(hostfs.Config{Root: root, QIDPaths: d.table, ReadOnly: d.opts.readOnly, Logger: d.log})
 	if err != nil {
 		return fmt.Errorf("--shared-dir %q: %w", d.opts.sharedDir, err)

@@ -48,6 +48,9 @@ func TestServe(t *testing.T) {
 	waitForFile(t, socket)
 
 	g := connect(t, socket)
+	if _, err := unix.Getxattr(share, qidTable, nil); !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP) {
+		t.Errorf("a table was stored before any guest has seen an ID: %v", err)
+	}
 	config, err := g.GetConfig(0, 7)
 	if err != nil || string(config) != "\x05\x00share" {
 		t.Errorf("config %q, %v", config, err)
@@ -198,5 +201,30 @@ func TestLowDefaultOfNofile(t *testing.T) {
 	p := startDaemon(t)
 	if warned := strings.Contains(p.log.String(), "the limit of open files is low"); warned != (limit.Max < fewFiles) {
 		t.Errorf("a hard limit of %d: warned %v", limit.Max, warned)
+	}
+}
+
+// TestFileSizeLimit: a guest that writes more than the daemon may gets an error; the signal that
+// comes with it does not end the daemon.
+func TestFileSizeLimit(t *testing.T) {
+	p := startDaemon(t)
+	limit := unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}
+	if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+		t.Fatal(err)
+	}
+	g := connect(t, p.socket)
+	g.mount()
+	fid, err := g.WalkTo(rootFID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Lcreate(fid, "file", unix.O_RDWR, 0o666, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Write(fid, 1<<20, []byte("x")); !errors.Is(err, unix.EFBIG) {
+		t.Errorf("write beyond the limit: %v, want EFBIG", err)
+	}
+	if _, err := g.Write(fid, 1<<20-1, []byte("x")); err != nil {
+		t.Errorf("write up to the limit: %v", err)
 	}
 }

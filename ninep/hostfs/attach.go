@@ -24,6 +24,9 @@ type attach struct {
 type attaches struct {
 	root attach // the export itself, which is what nearly all use: stays
 
+	rootMu sync.Mutex
+	rootFD int32 // O_PATH, until it is root's node; then -1
+
 	mu   sync.Mutex
 	subs map[*node]*attach
 }
@@ -32,7 +35,10 @@ type attaches struct {
 // export, no part of it a symlink.
 func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, error) {
 	t := threadOf(c)
-	n := fs.attaches.root.root.hold()
+	n, e := fs.exportRoot(t)
+	if e != 0 {
+		return nil, ninep.QID{}, e
+	}
 	t.suit(fs, n)
 	for rest := []byte(aname); len(rest) > 0; {
 		var name []byte
@@ -64,6 +70,31 @@ func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, er
 	f := newFile(at, n, nil, nil)
 	at.drop()
 	return f, qid, nil
+}
+
+// exportRoot returns the node of the export's root, with a reference. It is made at the first
+// attach and not in New: a QID path may have to be stored, and nothing is until a guest
+// uses the export.
+func (fs *FS) exportRoot(t *thread) (*node, unix.Errno) {
+	as := &fs.attaches
+	as.rootMu.Lock()
+	defer as.rootMu.Unlock()
+	if as.root.root == nil {
+		if e := statx(t, as.rootFD, empty, unix.AT_EMPTY_PATH, statxIdentity); e != 0 {
+			return nil, e
+		}
+		fd, err := unix.FcntlInt(uintptr(as.rootFD), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, err.(unix.Errno)
+		}
+		root, e := fs.adopt(t, int32(fd), nil) // takes fd over, also when it fails
+		if e != 0 {
+			return nil, e
+		}
+		closeFD(as.rootFD)
+		as.root.root, as.rootFD = root, -1
+	}
+	return as.root.root.hold(), 0
 }
 
 // find returns the attach with the root n, with a reference for the caller, who

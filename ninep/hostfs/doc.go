@@ -36,6 +36,8 @@
 //
 //	handle.dir.mu (held over getdents64)
 //	  the locks of QIDPaths
+//	attaches.rootMu
+//	  the locks of QIDPaths, nodeShard.mu
 //	lockOwner.mu (held over fcntl)
 //	  lockTable.mu
 //	nodeShard.mu, attaches.mu, mounts.mu: nothing is locked under these

@@ -48,7 +48,7 @@ func New(cfg Config) (*FS, error) {
 		procFD:   -1,
 		creds:    processCredentials(),
 	}
-	fs.mounts.fd = -1
+	fs.mounts.fd, fs.attaches.rootFD = -1, -1
 	fs.locks.init(fs, cfg.MaxLockWaiters)
 	if err := fs.open(&cfg); err != nil {
 		_ = fs.Close()
@@ -82,11 +82,7 @@ func (fs *FS) open(cfg *Config) error {
 		closeFD(fd)
 		return fmt.Errorf("hostfs: statx reports no mounts (Linux 5.8 does): %w", unix.ENOSYS)
 	}
-	root, e := fs.adopt(t, fd, nil)
-	if e != 0 {
-		return fmt.Errorf("hostfs: identifying the root of the export: %w", e)
-	}
-	fs.attaches.root.fs, fs.attaches.root.root = fs, root
+	fs.attaches.root.fs, fs.attaches.rootFD = fs, fd
 	return nil
 }
 
@@ -116,7 +112,7 @@ func (fs *FS) Close() error {
 		fs.attaches.root.root = nil
 		fs.nodes.put(root)
 	}
-	for _, fd := range []*int32{&fs.procFD, &fs.mounts.fd} {
+	for _, fd := range []*int32{&fs.procFD, &fs.mounts.fd, &fs.attaches.rootFD} {
 		if *fd >= 0 {
 			closeFD(*fd)
 			*fd = -1

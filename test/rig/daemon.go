@@ -54,8 +54,13 @@ func StartDaemon(t testing.TB, export string, args ...string) *Daemon {
 		}
 		if t.Failed() {
 			showTail(t, "the daemon's log", d.logPath(), 60)
-		} else if log := d.Log(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "panic") {
-			t.Errorf("the daemon has logged an error:\n%s", log)
+			return
+		}
+		for line := range strings.Lines(d.Log()) {
+			// A daemon that may not write says that it could not store its table.
+			if strings.Contains(line, "level=ERROR") && !strings.Contains(line, "reason=read_only") || strings.Contains(line, "panic") {
+				t.Errorf("the daemon has logged an error: %s", line)
+			}
 		}
 	})
 	d.Start()

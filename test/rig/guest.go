@@ -112,6 +112,7 @@ func (g *Guest) start(stdout, stderr string, name string, args ...string) {
 	}
 	defer errs.Close()
 	cmd.Stdout, cmd.Stderr = out, errs
+	cmd.Env = append(os.Environ(), "TMPDIR="+g.dir)
 	g.t.Cleanup(func() {
 		if g.process != nil {
 			g.Kill()
@@ -262,7 +263,7 @@ func (g *Guest) Part(name string, timeout time.Duration) {
 func (g *Guest) Kill() {
 	g.t.Helper()
 	g.closeQMP()
-	g.process.end(5 * time.Second)
+	g.process.end(2 * time.Second)
 	g.process = nil
 }
 

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is a child in a process group of its own.
+// process is a child.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
@@ -25,7 +27,7 @@ type process struct {
 // startProcess starts a command whose standard streams are set already. If this process
 // dies, the child is sent a signal.
 func startProcess(cmd *exec.Cmd, whenOrphaned syscall.Signal) (*process, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: whenOrphaned}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: whenOrphaned}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -69,13 +71,36 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// end asks the process to end, and kills its group when it does not.
+// end asks the process to end. What it has started itself and does not end in time is
+// killed first, so that a script can clean up, and then the process.
 func (p *process) end(timeout time.Duration) {
 	p.signal(unix.SIGTERM)
-	if _, err := p.wait(timeout); err != nil {
-		_ = unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL)
+	if _, err := p.wait(timeout); err == nil {
+		return
+	}
+	for _, pid := range descendants(p.cmd.Process.Pid) {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+	if _, err := p.wait(5 * time.Second); err != nil {
+		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
+}
+
+// descendants returns the ids of a process's children and theirs.
+func descendants(pid int) []int {
+	var all []int
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for _, field := range strings.Fields(string(children)) {
+			child, err := strconv.Atoi(field)
+			if err == nil {
+				all = append(append(all, descendants(child)...), child)
+			}
+		}
+	}
+	return all
 }
 
 // tail returns the last lines of a file.
@@ -114,3 +139,6 @@ func Eventually(t testing.TB, timeout time.Duration, f func() error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
+
+// Moment is how long what should happen at once may take on a busy machine.
+const Moment = 10 * time.Second

@@ -56,7 +56,7 @@ func (s *Session) getlock(c *Call) (int, error) {
 	if !st.decode(m.fields) {
 		return 0, errMalformed
 	}
-	if m.Lock.Type >= LockUnlock {
+	if m.Lock.Type > LockUnlock {
 		return 0, unix.EINVAL
 	}
 	if err := checkExtent(&m.Lock); err != nil {
@@ -67,6 +67,13 @@ func (s *Session) getlock(c *Call) (int, error) {
 		return 0, err
 	}
 	st.lock = m.Lock
+	if st.lock.Type == LockUnlock {
+		// Linux (v9fs_file_getlock) looks for conflicts in the guest first, which
+		// overwrites the type that was asked about, and then always sends this one.
+		// A program asks about the lock it wants to take, and that is nearly always a
+		// write lock.
+		st.lock.Type = LockWrite
+	}
 	if err := f.file.GetLock(c, &st.lock); err != nil {
 		return 0, err
 	}

@@ -78,19 +78,26 @@ var lockTests = []suiteTest{
 	{name: "getlock", lacks: lacksLocks, run: func(e *env) {
 		f := e.create("f", "0123456789")
 		e.tryLock(f, by("client A", 77, ninep.LockWrite, 100, 50), ninep.LockSuccess)
-		got, err := e.Getlock(f, by("B", 1, ninep.LockRead, 120, 1))
-		e.ok(err)
-		equal(e, "type", got.Type, ninep.LockWrite)
-		equal(e, "start", got.Start, 100)
-		equal(e, "length", got.Length, 50)
-		equal(e, "client", string(got.ClientID), "client A")
-		equal(e, "proc", got.ProcID, 77)
+		for _, typ := range []ninep.LockType{
+			ninep.LockRead, ninep.LockWrite,
+			ninep.LockUnlock, // what Linux sends, whatever it was asked
+		} {
+			got, err := e.Getlock(f, by("B", 1, typ, 120, 1))
+			e.ok(err)
+			equal(e, "type", got.Type, ninep.LockWrite)
+			equal(e, "start", got.Start, 100)
+			equal(e, "length", got.Length, 50)
+			equal(e, "client", string(got.ClientID), "client A")
+			equal(e, "proc", got.ProcID, 77)
+		}
 		for _, free := range []ninep.Lock{
 			by("B", 1, ninep.LockRead, 0, 100),
 			by("B", 1, ninep.LockWrite, 150, 0),
 			by("client A", 77, ninep.LockWrite, 0, 0),
+			by("client A", 77, ninep.LockUnlock, 0, 0),
+			by("B", 1, ninep.LockUnlock, 150, 0),
 		} {
-			got, err = e.Getlock(f, free)
+			got, err := e.Getlock(f, free)
 			e.ok(err)
 			equal(e, "type", got.Type, ninep.LockUnlock)
 		}
@@ -110,7 +117,7 @@ var lockTests = []suiteTest{
 		}
 		_, err := e.Lock(f, ninep.Lock{Start: 1<<63 - 1, Length: 2})
 		e.want(err, unix.EOVERFLOW)
-		_, err = e.Getlock(f, ninep.Lock{Type: ninep.LockUnlock})
+		_, err = e.Getlock(f, ninep.Lock{Type: 3})
 		e.want(err, unix.EINVAL)
 		_, err = e.Lock(e.walk("f"), ninep.Lock{})
 		e.want(err, unix.EINVAL) // not open

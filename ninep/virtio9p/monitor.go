@@ -4,6 +4,7 @@ package virtio9p
 
 import (
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,7 @@ func (m *monitor) run(s *service) {
 	defer close(m.done)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	debug.SetPanicOnFault(true) // it looks at the ring
 	for {
 		m.parked.sleep()
 		for awake := true; awake; {

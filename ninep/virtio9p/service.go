@@ -4,6 +4,7 @@ package virtio9p
 
 import (
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,7 +137,7 @@ func (s *service) pop() (r *request) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.giveUp(faultError(v))
-			s.release(r)
+			s.free = append(s.free, r)
 			r = nil
 		}
 	}()
@@ -319,6 +320,7 @@ func (s *service) blocked(w *worker) {
 
 // Complete implements ninep.Transport: the reply of a deferred request is ready.
 func (s *service) Complete(c *ninep.Call, n int) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the goroutine may be anyone's
 	r := c.Cookie.(*request)
 	if n == ninep.Fault {
 		s.breakQueue(errGuestMemory)

@@ -33,7 +33,7 @@ func testTree(t *testing.T, vehicle rig.Vehicle, spec tree.Spec, timeout time.Du
 	spec.WholeSeconds = true
 	made := generate(t, filepath.Join(rig.Dir(t), "made"), spec)
 	d := rig.StartDaemon(t, export)
-	g := vehicle(t, d, rig.GuestConfig{Script: fmt.Sprintf(`
+	g := vehicle(t, d, rig.GuestConfig{Cache: "readahead", Script: fmt.Sprintf(`
 mkdir out
 generate() { "$guest" generate -seed %d -files %d -big %d -seconds "$1"; }
 copied() {

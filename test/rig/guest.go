@@ -4,6 +4,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,6 +21,9 @@ type GuestConfig struct {
 	// Script is what it runs in the share, which is mounted at /mnt: bash with
 	// -e, -u and -x. The test program is there as $guest.
 	Script string
+	// Cache is the share's cache mode, a mount option; if empty, none. (Linux 7.3
+	// then reads 4 KiB at a time.)
+	Cache string
 	// Options are more mount options of the share.
 	Options string
 	// Mem is its memory, such as "2G"; if empty, 2G in User-mode Linux and 1G in
@@ -34,8 +38,14 @@ type GuestConfig struct {
 	Bare bool
 }
 
-// mountOptions are those that the guests use by default.
-const mountOptions = "trans=virtio,version=9p2000.L,msize=512000,access=client,cache=none"
+// mountOptions are those of the share.
+func (c *GuestConfig) mountOptions() string {
+	options := "trans=virtio,version=9p2000.L,msize=512000,access=client,cache=" + cmp.Or(c.Cache, "none")
+	if c.Options != "" {
+		options += "," + c.Options
+	}
+	return options
+}
 
 // Vehicle is a way to run guests.
 type Vehicle func(*testing.T, *Daemon, GuestConfig) *Guest
@@ -141,8 +151,8 @@ func UML(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	}
 	if peer == "virtiofsd" {
 		args = append(args, "--type", "virtiofs")
-	} else if c.Options != "" {
-		args = append(args, "--opts", mountOptions+","+c.Options)
+	} else {
+		args = append(args, "--opts", c.mountOptions())
 	}
 	if c.Mem != "" {
 		args = append(args, "--mem", c.Mem)
@@ -163,16 +173,13 @@ func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	initrd := script(t, "initramfs.sh", "--output", g.path("initrd"),
 		"--command", g.path("command"), "--add", Program(t, "test/guest")+":guest")
 	args := []string{
-		"--tag", Tag, "--initrd", initrd, "--qmp", g.path("qmp"),
+		"--tag", Tag, "--opts", c.mountOptions(), "--initrd", initrd, "--qmp", g.path("qmp"),
 		"--console", g.path("console"), "--stdout", g.path("stdout"), "--stderr", g.path("stderr"), "--status", g.path("status"),
 	}
 	if peer == "qemu" {
 		args = append(args, "--peer", "qemu", "--share", d.Export)
 	} else {
 		args = append(args, "--socket", d.Socket)
-	}
-	if c.Options != "" {
-		args = append(args, "--opts", mountOptions+","+c.Options)
 	}
 	if !c.Bare {
 		args = append(args, "--chroot")

@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,22 +31,59 @@ func timespec(t time.Time) unix.Timespec {
 // Link counts of folders are those of a file system that counts subfolders (ext4, XFS,
 // tmpfs).
 func Manifest(w io.Writer, root string) error {
-	first := map[[2]uint64]string{}
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		line, err := describe(path, d.Type(), quote(name), first)
-		if err != nil {
-			return fmt.Errorf("%q: %w", name, err)
-		}
-		_, err = io.WriteString(w, line+"\n")
+	fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return err
-	})
+	}
+	m := &manifest{w: w, first: map[[2]uint64]string{}}
+	if err := m.entry(fd, ".", fs.ModeDir, "."); err != nil {
+		return err
+	}
+	return m.folder(os.NewFile(uintptr(fd), root), "")
+}
+
+// manifest is one in the making. Files are reached by their folders' descriptors: a
+// path would have to be walked again for each call.
+type manifest struct {
+	w     io.Writer
+	first map[[2]uint64]string // the first name of each inode with several
+}
+
+// folder describes what is in a folder, which it closes.
+func (m *manifest) folder(dir *os.File, path string) error {
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return fmt.Errorf("%q: %w", path, err)
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, e := range entries {
+		below := path + e.Name()
+		if err := m.entry(int(dir.Fd()), e.Name(), e.Type(), below); err != nil {
+			return err
+		}
+		if !e.IsDir() {
+			continue
+		}
+		fd, err := unix.Openat(int(dir.Fd()), e.Name(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("%q: %w", below, err)
+		}
+		if err := m.folder(os.NewFile(uintptr(fd), below), below+"/"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry writes the line of one name in a folder.
+func (m *manifest) entry(dir int, name string, dirent fs.FileMode, path string) error {
+	line, err := m.describe(dir, name, dirent, quote(path))
+	if err != nil {
+		return fmt.Errorf("%q: %w", path, err)
+	}
+	_, err = io.WriteString(m.w, line+"\n")
+	return err
 }
 
 // quote writes a name without white space.
@@ -63,9 +99,9 @@ var kinds = map[uint32]struct {
 	unix.S_IFCHR: {"c", fs.ModeDevice | fs.ModeCharDevice}, unix.S_IFBLK: {"b", fs.ModeDevice},
 }
 
-func describe(path string, dirent fs.FileMode, name string, first map[[2]uint64]string) (string, error) {
+func (m *manifest) describe(dir int, name string, dirent fs.FileMode, path string) (string, error) {
 	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return "", err
 	}
 	kind := kinds[st.Mode&unix.S_IFMT].letter
@@ -73,30 +109,36 @@ func describe(path string, dirent fs.FileMode, name string, first map[[2]uint64]
 		return "", fmt.Errorf("the folder says that the type is %v, stat says %v", dirent, want)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s%04o %d:%d links=%d mtime=%d.%09d atime=%d.%09d", name, kind, st.Mode&0o7777,
+	fmt.Fprintf(&b, "%s %s%04o %d:%d links=%d mtime=%d.%09d atime=%d.%09d", path, kind, st.Mode&0o7777,
 		st.Uid, st.Gid, st.Nlink, st.Mtim.Sec, st.Mtim.Nsec, st.Atim.Sec, st.Atim.Nsec)
 	switch kind {
-	case "-":
-		holes := ""
-		if st.Blocks*512+64<<10 < st.Size {
-			holes = " holes"
-		}
-		sum, err := hash(path, st.Size)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&b, " size=%d%s sum=%s", st.Size, holes, sum)
 	case "l":
-		to, err := os.Readlink(path)
+		to := make([]byte, 8192)
+		n, err := unix.Readlinkat(dir, name, to)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(&b, " size=%d to=%s", st.Size, quote(to))
+		fmt.Fprintf(&b, " size=%d to=%s", st.Size, quote(string(to[:n])))
 	case "c", "b":
 		fmt.Fprintf(&b, " dev=%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
-	}
-	if kind == "-" || kind == "d" {
-		attrs, err := xattrs(path)
+	case "-", "d":
+		f, err := openQuietly(dir, name)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		if kind == "-" {
+			holes := ""
+			if st.Blocks*512+64<<10 < st.Size {
+				holes = " holes"
+			}
+			sum, err := hash(f, st.Size)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&b, " size=%d%s sum=%s", st.Size, holes, sum)
+		}
+		attrs, err := xattrs(int(f.Fd()))
 		if err != nil {
 			return "", err
 		}
@@ -104,28 +146,31 @@ func describe(path string, dirent fs.FileMode, name string, first map[[2]uint64]
 	}
 	if kind != "d" && st.Nlink > 1 {
 		key := [2]uint64{st.Dev, st.Ino}
-		if _, ok := first[key]; !ok {
-			first[key] = name
+		if _, ok := m.first[key]; !ok {
+			m.first[key] = path
 		}
-		fmt.Fprintf(&b, " same=%s", first[key])
+		fmt.Fprintf(&b, " same=%s", m.first[key])
 	}
 	return b.String(), nil
+}
+
+// openQuietly opens a file without a change of its access time, where that is allowed.
+func openQuietly(dir int, name string) (*os.File, error) {
+	flags := unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+	fd, err := unix.Openat(dir, name, flags|unix.O_NOATIME, 0)
+	if errors.Is(err, unix.EPERM) {
+		fd, err = unix.Openat(dir, name, flags, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 var zeros [4096]byte
 
 // hash sums up the blocks of a file that are not all zero, with their offsets.
-func hash(path string, size int64) (string, error) {
-	flags := unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
-	fd, err := unix.Open(path, flags|unix.O_NOATIME, 0)
-	if errors.Is(err, unix.EPERM) {
-		fd, err = unix.Open(path, flags, 0)
-	}
-	if err != nil {
-		return "", err
-	}
-	f := os.NewFile(uintptr(fd), path)
-	defer f.Close()
+func hash(f *os.File, size int64) (string, error) {
 	h := sha256.New()
 	buf := make([]byte, min(1<<20, max(size, 4096)))
 	total := int64(0)
@@ -152,9 +197,9 @@ func hash(path string, size int64) (string, error) {
 }
 
 // xattrs lists the user.* attributes, but not those of the daemon's own table.
-func xattrs(path string) (string, error) {
+func xattrs(fd int) (string, error) {
 	list := make([]byte, 64<<10)
-	n, err := unix.Llistxattr(path, list)
+	n, err := unix.Flistxattr(fd, list)
 	if errors.Is(err, unix.ENOTSUP) {
 		return "", nil
 	}
@@ -169,7 +214,7 @@ func xattrs(path string) (string, error) {
 		if !strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "user.virtfs.") {
 			continue
 		}
-		n, err := unix.Lgetxattr(path, name, value)
+		n, err := unix.Fgetxattr(fd, name, value)
 		if err != nil {
 			return "", fmt.Errorf("getxattr %s: %w", name, err)
 		}

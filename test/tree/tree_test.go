@@ -13,7 +13,7 @@ import (
 
 var small = Spec{Seed: 1, Files: 1500, Big: 40 << 20}
 
-func manifest(t *testing.T, root string) string {
+func manifestOf(t *testing.T, root string) string {
 	t.Helper()
 	var b strings.Builder
 	if err := Manifest(&b, root); err != nil {
@@ -35,8 +35,8 @@ func generate(t *testing.T, s Spec) string {
 }
 
 func TestSameSeedSameTree(t *testing.T) {
-	one := manifest(t, generate(t, small))
-	if err := Compare(one, manifest(t, generate(t, small))); err != nil {
+	one := manifestOf(t, generate(t, small))
+	if err := Compare(one, manifestOf(t, generate(t, small))); err != nil {
 		t.Error(err)
 	}
 	if n := strings.Count(one, "\n"); n != small.Files+1 {
@@ -44,14 +44,14 @@ func TestSameSeedSameTree(t *testing.T) {
 	}
 	other := small
 	other.Seed++
-	if Compare(one, manifest(t, generate(t, other))) == nil {
+	if Compare(one, manifestOf(t, generate(t, other))) == nil {
 		t.Error("another seed made the same tree")
 	}
 }
 
 // TestKinds checks that the tree has what the tests rely on.
 func TestKinds(t *testing.T) {
-	m := manifest(t, generate(t, small))
+	m := manifestOf(t, generate(t, small))
 	for _, want := range []string{
 		"\" -", "\" d", "\" l", "\" p", "\" s", "\" c", "\" b", " holes", "same=", "\"user.", "size=0 ", "\\xff",
 		"-4755", "d1777", "-7777", ":4294967293", "mtime=-", strings.Repeat("long", 60), "size=41943040",
@@ -94,11 +94,11 @@ func TestManifestSeesEveryChange(t *testing.T) {
 	for _, name := range []string{
 		"mode", "set-id", "owner", "group", "content", "size", "xattr", "value", "dirattr", "link", "name", "mtime", "atime",
 	} {
-		before := manifest(t, root)
+		before := manifestOf(t, root)
 		if err := changes[name](); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if Compare(before, manifest(t, root)) == nil {
+		if Compare(before, manifestOf(t, root)) == nil {
 			t.Errorf("%s: the manifest is the same as before", name)
 		}
 	}

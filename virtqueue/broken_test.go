@@ -62,7 +62,7 @@ func TestCorruptRingBreaksTheQueue(t *testing.T) {
 				r.q.Push(inFlight, 0)
 				r.q.Notify()
 				r.q.DisableKick()
-				if r.q.EnableKick() || r.q.Pending() || r.q.Waiting(0) {
+				if r.q.EnableKick() || r.q.Pending() {
 					t.Error("a broken queue has chains")
 				}
 				if !bytes.Equal(before, r.mem) {

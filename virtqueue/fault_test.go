@@ -71,7 +71,6 @@ func TestMemoryTruncated(t *testing.T) {
 		"EnableKick, no used flags":  {noUsed, 0, func(r *ring) { r.q.DisableKick() }, func(r *ring, _ *virtqueue.Chain) { r.q.EnableKick() }},
 		"DisableKick, no used flags": {noUsed, 0, none, func(r *ring, _ *virtqueue.Chain) { r.q.DisableKick() }},
 		"Pending, no index":          {noAvail, 0, none, func(r *ring, _ *virtqueue.Chain) { r.q.Pending() }},
-		"Waiting, no index":          {noAvail, 0, none, func(r *ring, _ *virtqueue.Chain) { r.q.Waiting(0) }},
 		"NewQueue, no used ring":     {noUsed, 0, none, func(r *ring, _ *virtqueue.Chain) { _, _ = virtqueue.NewQueue(r.mapped, r.cfg) }},
 	} {
 		t.Run(name, func(t *testing.T) {

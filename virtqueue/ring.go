@@ -57,15 +57,6 @@ func (q *Queue) pending() bool {
 // Pending reports whether Pop would find something. For the leader.
 func (q *Queue) Pending() bool { return !q.broken.Load() && q.pending() }
 
-// Waiting reports whether the driver has made more chains available than were taken. It may
-// be called by any thread, and be out of date at once.
-func (q *Queue) Waiting(taken uint16) bool {
-	return !q.broken.Load() && q.avail.load16(availIdx) != taken
-}
-
-// Taken returns the index up to which chains were taken. For the leader.
-func (q *Queue) Taken() uint16 { return q.nextAvail }
-
 // Push gives a chain back with the number of bytes that were written to it, from the start
 // of Writable. The driver sees it at once, but is told by Notify. On a broken queue it does
 // nothing.

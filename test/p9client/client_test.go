@@ -45,7 +45,7 @@ func start(t *testing.T, args ...string) *share {
 
 func connect(t *testing.T, d *rig.Daemon, opts ...p9.ClientOpt) (*p9.Client, p9.File) {
 	t.Helper()
-	client, err := p9.NewClient(dial(t, d.Socket, 1), opts...)
+	client, err := p9.NewClient(rig.DialRing(t, d.Socket, 1), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -460,12 +460,12 @@ func TestFrontEnds(t *testing.T) {
 	}
 	base := 0
 	for n := range 5 {
-		var conn *ring
+		var conn *rig.Ring
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			if n == 0 {
 				return // the one that start connected
 			}
-			conn = dial(t, s.daemon.Socket, uint64(n))
+			conn = rig.DialRing(t, s.daemon.Socket, uint64(n))
 			client, err := p9.NewClient(conn)
 			must(t, "version", err)
 			root, err := client.Attach("")

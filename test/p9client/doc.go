@@ -2,8 +2,7 @@
 
 // Package p9client tests the daemon with github.com/hugelgupf/p9's client, an
 // implementation of 9P2000.L that is independent of ours. Its byte stream is carried
-// over a virtqueue: each message becomes a chain of descriptors, cut into pieces at
-// random, as a guest's driver may.
+// over a virtqueue by rig.Ring.
 //
 // Not used of the client: Lock, which names no file (v0.3.0), and FSync, which sends the
 // message of the protocol's first draft, without Linux's datasync field.

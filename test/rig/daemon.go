@@ -129,6 +129,12 @@ func (d *Daemon) Start() {
 // Stop ends the daemon as a service manager does. It must end by itself, with status 0.
 func (d *Daemon) Stop() {
 	d.t.Helper()
+	d.StopBy(unix.SIGTERM)
+}
+
+// StopBy is Stop with another signal.
+func (d *Daemon) StopBy(s syscall.Signal) {
+	d.t.Helper()
 	if d.process == nil {
 		return
 	}
@@ -143,16 +149,16 @@ func (d *Daemon) Stop() {
 		return
 	}
 	began := time.Now()
-	p.signal(unix.SIGTERM)
+	p.signal(s)
 	code, err := p.wait(5 * time.Second)
 	if err != nil {
 		p.signal(unix.SIGQUIT) // for the stacks, in its log
 		p.end(5 * time.Second)
-		d.t.Errorf("SIGTERM to the daemon: %v", err)
+		d.t.Errorf("%v to the daemon: %v", s, err)
 		return
 	}
 	if code != 0 {
-		d.t.Errorf("SIGTERM to the daemon: it ended with %v after %v", p.cmd.ProcessState, time.Since(began))
+		d.t.Errorf("%v to the daemon: it ended with %v after %v", s, p.cmd.ProcessState, time.Since(began))
 	}
 	if _, err := os.Lstat(d.Socket); err == nil {
 		d.t.Error("the daemon has left its socket behind")

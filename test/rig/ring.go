@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package p9client
+package rig
 
 import (
 	"bytes"
@@ -29,9 +29,10 @@ const (
 	maxPieces = 4
 )
 
-// ring is a connection for p9.NewClient: what is written to it goes to the device in
-// chains of descriptors, and the replies are read from it.
-type ring struct {
+// Ring carries a byte stream of 9P messages, such as p9.NewClient's, over a virtqueue:
+// each message that is written becomes a chain of descriptors, cut into pieces at random
+// as a guest's driver may, and the replies are read from it.
+type Ring struct {
 	fe *vhosttest.FrontEnd
 
 	free chan int // slots
@@ -56,18 +57,25 @@ type pending struct {
 	reply []virtqtest.Buf
 }
 
-// dial connects to a daemon's socket, as QEMU does, and starts the ring.
-func dial(t *testing.T, socket string, seed uint64) *ring {
+// DialRing connects to a daemon's socket and starts a ring.
+func DialRing(t testing.TB, socket string, seed uint64) *Ring {
 	t.Helper()
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fe := vhosttest.New(t, conn.(*net.UnixConn), vhosttest.Options{})
+	return NewRing(t, conn.(*net.UnixConn), seed)
+}
+
+// NewRing starts a ring, as QEMU does, over a connection to a daemon. It ends with the
+// test.
+func NewRing(t testing.TB, conn *net.UnixConn, seed uint64) *Ring {
+	t.Helper()
+	fe := vhosttest.New(t, conn, vhosttest.Options{})
 	if err := fe.Setup(); err != nil {
 		t.Fatal(err)
 	}
-	r := &ring{
+	r := &Ring{
 		fe:      fe,
 		free:    make(chan int, slots),
 		rand:    rand.New(rand.NewPCG(seed, 0)),
@@ -85,7 +93,7 @@ func dial(t *testing.T, socket string, seed uint64) *ring {
 }
 
 // Close hangs up, as QEMU does at its end.
-func (r *ring) Close() error {
+func (r *Ring) Close() error {
 	r.once.Do(func() {
 		close(r.closing)
 		_ = r.in.Close()
@@ -99,13 +107,13 @@ func (r *ring) Close() error {
 }
 
 // Read implements io.Reader: the replies.
-func (r *ring) Read(p []byte) (int, error) { return r.in.Read(p) }
+func (r *Ring) Read(p []byte) (int, error) { return r.in.Read(p) }
 
 // Write implements io.Writer: it takes pieces of requests. After Close it takes them
 // too: they come from the client's finalizers, at any time, and a client whose write fails
 // gives back to a pool, for other clients, what it goes on using. The read that follows
 // fails.
-func (r *ring) Write(p []byte) (int, error) {
+func (r *Ring) Write(p []byte) (int, error) {
 	r.out = append(r.out, p...)
 	for len(r.out) >= 4 {
 		size := binary.LittleEndian.Uint32(r.out)
@@ -136,7 +144,7 @@ func plainVersion(request []byte) []byte {
 }
 
 // pieces cuts a range into descriptors.
-func (r *ring) pieces(addr uint64, length int) []virtqtest.Buf {
+func (r *Ring) pieces(addr uint64, length int) []virtqtest.Buf {
 	var bufs []virtqtest.Buf
 	for length > 0 {
 		n := length
@@ -150,7 +158,7 @@ func (r *ring) pieces(addr uint64, length int) []virtqtest.Buf {
 }
 
 // send makes a chain of a request and room for its reply.
-func (r *ring) send(request []byte) error {
+func (r *Ring) send(request []byte) error {
 	if len(request) > slotSize {
 		return fmt.Errorf("a request of %d bytes is too large", len(request))
 	}
@@ -178,7 +186,7 @@ func (r *ring) send(request []byte) error {
 }
 
 // receive takes replies until Close.
-func (r *ring) receive() {
+func (r *Ring) receive() {
 	defer close(r.ended)
 	for {
 		select {
@@ -202,7 +210,7 @@ func (r *ring) receive() {
 }
 
 // take returns the next reply, or nil if there is none.
-func (r *ring) take() ([]byte, error) {
+func (r *Ring) take() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.fe.Driver

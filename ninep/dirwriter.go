@@ -22,9 +22,6 @@ func (e *DirEntry) fields(c *coder) {
 	c.str(&e.Name)
 }
 
-// direntSize is the size of an entry without its name.
-const direntSize = 13 + 8 + 1 + 2
-
 // ParseDirEntry decodes the first entry of data, and returns what follows it. It
 // reports false if data is not a whole entry.
 func ParseDirEntry(data []byte, e *DirEntry) (rest []byte, ok bool) {

@@ -79,7 +79,7 @@ func gone(t *testing.T, n int) []unix.Iovec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Munmap(b) })
+	t.Cleanup(func() { _ = unix.Munmap(b) })
 	return iovecs(b)
 }
 

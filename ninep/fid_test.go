@@ -119,7 +119,7 @@ func (f slowRoot) Attach(*Call, Name) (File, QID, error) { return f, nullQID, ni
 func (f slowRoot) Walk(_ *Call, names []Name, _ []QID) (File, int, error) {
 	f.began <- struct{}{}
 	<-f.release
-	return slowChild{f.slowWalk}, len(names), nil
+	return slowChild(f), len(names), nil
 }
 
 type slowChild struct{ *slowWalk }

@@ -83,10 +83,10 @@ func (f *nullFile) Create(*Call, Name, uint32, uint32, uint32) (QID, error) { re
 
 // rig is a transport with one Call.
 type rig struct {
-	t       testing.TB
-	s       *Session
-	c       *Call
-	in, out []byte
+	t   testing.TB
+	s   *Session
+	c   *Call
+	out []byte
 }
 
 func newRig(t testing.TB, cfg Config) *rig {

@@ -51,8 +51,7 @@ func run(t *testing.T, args ...string) outcome {
 		}
 	case <-time.After(rig.Moment):
 		_ = cmd.Process.Kill()
-		<-done
-		t.Fatalf("%q does not end:\n%s", args, &stderr)
+		t.Fatalf("%q does not end, and had to be killed (%v):\n%s", args, <-done, &stderr)
 	}
 	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }

@@ -189,7 +189,7 @@ func TestUMLTools(t *testing.T) {
 	export := rig.Export(t)
 	want := generate(t, filepath.Join(export, "src"), tree.Spec{Seed: 11, Files: 400, WholeSeconds: true})
 	d := rig.StartDaemon(t, export)
-	g := rig.UML(t, d, rig.GuestConfig{Options: "posixacl", Script: `
+	g := rig.UML(t, d, rig.GuestConfig{Cache: "readahead", Options: "posixacl", Script: `
 export LC_ALL=C
 mkdir out
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,9 +17,11 @@ import (
 // files get other owners, and there are device nodes among them.
 func Generate(root string, s Spec) error {
 	defer unix.Umask(unix.Umask(0))
+	g := generator{root: root, folders: map[string]*os.File{}}
+	defer g.close()
 	list := s.entries()
 	for _, e := range list {
-		if err := e.create(root); err != nil {
+		if err := g.create(&e); err != nil {
 			return fmt.Errorf("making %q: %w", e.path, err)
 		}
 	}
@@ -27,21 +30,47 @@ func Generate(root string, s Spec) error {
 		if e.kind == 0 {
 			continue
 		}
-		if err := e.finish(root); err != nil {
+		if err := e.finish(g.path(e.path)); err != nil {
 			return fmt.Errorf("finishing %q: %w", e.path, err)
 		}
 	}
 	return nil
 }
 
+// generator makes a tree. It holds all folders open, and reaches files by them: a whole
+// path would have to be walked for each call.
+type generator struct {
+	root    string
+	folders map[string]*os.File
+}
+
+func (g *generator) close() {
+	for _, f := range g.folders {
+		_ = f.Close()
+	}
+}
+
+// path returns a path for an entry's.
+func (g *generator) path(path string) string {
+	if path == "" {
+		return g.root
+	}
+	dir, name := filepath.Split(path)
+	return fmt.Sprintf("/proc/self/fd/%d/%s", g.folders[strings.TrimSuffix(dir, "/")].Fd(), name)
+}
+
 // create makes the name and the content.
-func (e *entry) create(root string) error {
-	path := filepath.Join(root, e.path)
+func (g *generator) create(e *entry) error {
+	path := g.path(e.path)
 	switch e.kind {
 	case 0:
-		return unix.Linkat(unix.AT_FDCWD, filepath.Join(root, e.link), unix.AT_FDCWD, path, 0)
+		return unix.Linkat(unix.AT_FDCWD, g.path(e.link), unix.AT_FDCWD, path, 0)
 	case unix.S_IFDIR:
-		return unix.Mkdir(path, 0o700)
+		err := unix.Mkdir(path, 0o700)
+		if err == nil {
+			g.folders[e.path], err = os.Open(path)
+		}
+		return err
 	case unix.S_IFLNK:
 		return unix.Symlink(e.link, path)
 	case unix.S_IFREG:
@@ -78,8 +107,7 @@ func (e *entry) write(path string) error {
 
 // finish sets everything but the content. Changing the owner clears set-id bits, so
 // the mode comes after it.
-func (e *entry) finish(root string) error {
-	path := filepath.Join(root, e.path)
+func (e *entry) finish(path string) error {
 	if err := unix.Lchown(path, e.uid, e.gid); err != nil {
 		return fmt.Errorf("chown: %w", err)
 	}

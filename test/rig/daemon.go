@@ -5,6 +5,7 @@ package rig
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -107,6 +108,7 @@ func (d *Daemon) Start() {
 	if peer == "qemu" {
 		return
 	}
+	stale, _ := os.Lstat(d.Socket)
 	log, err := os.OpenFile(d.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		d.t.Fatal(err)
@@ -121,7 +123,10 @@ func (d *Daemon) Start() {
 		if !d.process.running() {
 			return fmt.Errorf("the daemon has ended: %v", d.process.cmd.ProcessState)
 		}
-		_, err := os.Stat(d.Socket)
+		socket, err := os.Lstat(d.Socket)
+		if err == nil && stale != nil && os.SameFile(stale, socket) {
+			return errors.New("the socket is still the one that was there before")
+		}
 		return err
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/test/rig"
 )
 
 var small = Spec{Seed: 1, Files: 1500, Big: 40 << 20}
@@ -24,9 +26,7 @@ func manifestOf(t *testing.T, root string) string {
 
 func generate(t *testing.T, s Spec) string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("missing capability: root, to give files to other owners")
-	}
+	rig.NeedRoot(t)
 	root := filepath.Join(t.TempDir(), "tree")
 	if err := Generate(root, s); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ package rig
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -108,7 +107,7 @@ func (d *Daemon) Start() {
 	if peer == "qemu" {
 		return
 	}
-	stale, _ := os.Lstat(d.Socket)
+	_, missing := os.Lstat(d.Socket)
 	log, err := os.OpenFile(d.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		d.t.Fatal(err)
@@ -123,10 +122,14 @@ func (d *Daemon) Start() {
 		if !d.process.running() {
 			return fmt.Errorf("the daemon has ended: %v", d.process.cmd.ProcessState)
 		}
-		socket, err := os.Lstat(d.Socket)
-		if err == nil && stale != nil && os.SameFile(stale, socket) {
-			return errors.New("the socket is still the one that was there before")
+		if missing == nil { // a dead daemon's, on which nobody listens
+			conn, err := net.Dial("unix", d.Socket)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err
 		}
+		_, err := os.Lstat(d.Socket)
 		return err
 	})
 }

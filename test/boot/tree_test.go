@@ -15,7 +15,7 @@ import (
 )
 
 func TestUMLTree(t *testing.T) {
-	testTree(t, rig.UML, tree.Spec{Seed: 7, Files: 5000, Big: 1 << 30}, 5*time.Minute)
+	testTree(t, rig.UML, tree.Spec{Seed: 7, Files: 5000, Big: 1 << 30}, 10*time.Minute)
 }
 
 // Emulated, the whole tree would take a quarter of an hour: this one takes a minute and a

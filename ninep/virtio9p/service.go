@@ -30,7 +30,6 @@ type service struct {
 	// session hears of requests in the order of the ring.
 	mu       sync.Mutex
 	stopping bool
-	broken   bool
 	waiting  *worker   // waits for the kick
 	idle     []*worker // parked, the last one first
 	workers  []*worker
@@ -130,21 +129,18 @@ func (s *service) leave(w *worker) {
 // pop takes the next chain off the ring and makes its tag known. It returns nil if there
 // is none. Preconditions: s.mu is held.
 func (s *service) pop() (r *request) {
-	if s.broken {
+	if s.q.Broken() {
 		return nil
 	}
 	r = s.acquire()
 	defer func() {
 		if v := recover(); v != nil {
-			s.giveUp(faultError(v))
+			s.q.Break(faultError(v))
 			s.free = append(s.free, r)
 			r = nil
 		}
 	}()
-	ok, err := s.q.Pop(&r.chain)
-	if err != nil {
-		s.broken = true
-	}
+	ok, _ := s.q.Pop(&r.chain) // a broken queue has none
 	if !ok {
 		s.free = append(s.free, r)
 		return nil
@@ -195,7 +191,7 @@ func (s *service) helpMore() {
 // help sees to it that another thread looks at the ring. Preconditions: s.mu is held.
 func (s *service) help() {
 	switch n := len(s.idle); {
-	case s.stopping || s.broken:
+	case s.stopping || s.q.Broken():
 	case s.waiting != nil:
 		// It asked to be kicked for the first chain that came after it had looked.
 	case n > 0:
@@ -209,25 +205,14 @@ func (s *service) help() {
 
 // pending reports whether chains are left. Preconditions: s.mu is held.
 func (s *service) pending() (more bool) {
-	if s.broken {
-		return false
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			s.giveUp(faultError(v))
-		}
-	}()
+	defer s.surviveFault()
 	return s.q.Pending()
 }
 
 // enableKick asks for kicks and reports whether a chain came before that took effect.
 // Preconditions: s.mu is held, nobody waits.
 func (s *service) enableKick() (pending bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.giveUp(faultError(v))
-		}
-	}()
+	defer s.surviveFault()
 	return s.q.EnableKick()
 }
 
@@ -238,14 +223,7 @@ func (s *service) wait(w *worker) {
 	s.q.Wait(-1)
 	s.mu.Lock()
 	s.waiting = nil
-	if s.broken {
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			s.giveUp(faultError(v))
-		}
-	}()
+	defer s.surviveFault()
 	s.q.DisableKick()
 }
 
@@ -262,24 +240,13 @@ func (s *service) flush() {
 	if s.unsent.Swap(0) == 0 {
 		return
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			s.q.Break(faultError(v))
-		}
-	}()
+	defer s.surviveFault()
 	s.q.Notify()
 }
 
 // publish gives a chain back with a reply of n bytes.
 func (s *service) publish(r *request, n int) {
-	if s.q.Broken() {
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			s.q.Break(faultError(v))
-		}
-	}()
+	defer s.surviveFault()
 	s.q.Push(&r.chain, n)
 	if s.unsent.Add(1) >= notifyBatch {
 		s.unsent.Store(0)
@@ -287,16 +254,12 @@ func (s *service) publish(r *request, n int) {
 	}
 }
 
-// giveUp breaks the queue. Preconditions: s.mu is held.
-func (s *service) giveUp(err error) {
-	s.broken = true
-	s.q.Break(err)
-}
-
-func (s *service) breakQueue(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.giveUp(err)
+// surviveFault is deferred around accesses to the ring: a page of it that is gone ends the
+// queue, and not the process.
+func (s *service) surviveFault() {
+	if v := recover(); v != nil {
+		s.q.Break(faultError(v))
+	}
 }
 
 // WillBlock implements ninep.Transport: others take over the ring.
@@ -323,7 +286,7 @@ func (s *service) Complete(c *ninep.Call, n int) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the goroutine may be anyone's
 	r := c.Cookie.(*request)
 	if n == ninep.Fault {
-		s.breakQueue(errGuestMemory)
+		s.q.Break(errGuestMemory)
 	} else {
 		s.publish(r, n)
 		s.flush()

@@ -82,7 +82,7 @@ func (w *worker) next(last *request) *request {
 			return nil
 		case s.waiting != nil:
 			s.park(w)
-		case !s.broken && s.enableKick():
+		case s.enableKick():
 			// One came just now.
 		default:
 			s.wait(w)
@@ -116,7 +116,7 @@ func (w *worker) execute(r *request) (done bool) {
 	case ninep.Deferred:
 		return false
 	case ninep.Fault:
-		s.breakQueue(errGuestMemory)
+		s.q.Break(errGuestMemory)
 		s.session.End(r.call)
 	default:
 		s.publish(r, n)

@@ -12,7 +12,7 @@
 set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-readonly recipe=debian-root-1
+readonly recipe=debian-root-2
 
 readonly packages=(
 	# the virtual machine
@@ -20,7 +20,7 @@ readonly packages=(
 	# the guest's userland
 	bash coreutils findutils diffutils grep sed tar util-linux mount procps busybox-static
 	# what runs against the share
-	git sqlite3 rsync attr acl libcap2-bin strace fio stress-ng dbench
+	git sqlite3 rsync attr acl libcap2-bin strace fio stress-ng dbench samba smbclient
 	# other file systems and the peer to compare with
 	e2fsprogs xfsprogs btrfs-progs virtiofsd
 )

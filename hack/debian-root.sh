@@ -4,7 +4,7 @@
 # Makes a Debian root (trixie and its backports) in the cache and prints its path.
 #
 # It holds QEMU 11, which is run from there without a chroot, and the programs
-# that guests run against the share. It takes about a minute and 700 MB.
+# that guests run against the share. It takes about a minute and 750 MB.
 # As another user than root it needs user namespaces and subordinate ids.
 #
 # usage: debian-root.sh
@@ -12,7 +12,7 @@
 set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-readonly recipe=debian-root-2
+readonly recipe=debian-root-3
 
 readonly packages=(
 	# the virtual machine
@@ -20,7 +20,7 @@ readonly packages=(
 	# the guest's userland
 	bash coreutils findutils diffutils grep sed tar util-linux mount procps busybox-static
 	# what runs against the share
-	git sqlite3 rsync attr acl libcap2-bin strace fio stress-ng dbench samba smbclient
+	git sqlite3 rsync attr acl libcap2-bin strace fio stress-ng dbench samba smbclient samba-testsuite
 	# other file systems and the peer to compare with
 	e2fsprogs xfsprogs btrfs-progs virtiofsd
 )
@@ -30,7 +30,7 @@ build() {
 	mapfile -t sources < <(debian_sources)
 	((${#sources[@]})) || return 1
 	include=$(IFS=, && printf '%s' "${packages[*]}")
-	say "making a Debian root with QEMU (about a minute, 700 MB)"
+	say "making a Debian root with QEMU (about a minute, 750 MB)"
 	logged mmdebstrap "$V9P_CACHE/logs/$recipe.log" mmdebstrap --variant=minbase --architectures=amd64 \
 		--aptopt='APT::Default-Release "trixie-backports"' \
 		--aptopt='APT::Install-Recommends "false"' \

@@ -33,10 +33,11 @@ soak: ## Run what takes longer than a test run should.
 	@hack/test.sh soak
 
 PREFIX ?= /usr/local
-install: build ## Install the daemon and what lets QEMU's tools find it below PREFIX.
+install: build ## Install the daemon, its manual page and what lets QEMU's tools find it below PREFIX.
 	install -D -m 755 bin/vhost-user-9p $(DESTDIR)$(PREFIX)/libexec/vhost-user-9p
 	install -d $(DESTDIR)$(PREFIX)/share/qemu/vhost-user
 	sed 's,@BINARY@,$(PREFIX)/libexec/vhost-user-9p,' hack/50-vhost-user-9p.json >$(DESTDIR)$(PREFIX)/share/qemu/vhost-user/50-vhost-user-9p.json
+	install -D -m 644 docs/vhost-user-9p.8 $(DESTDIR)$(PREFIX)/share/man/man8/vhost-user-9p.8
 
 clean: ## Remove what was built in this checkout (the cache stays).
 	rm -rf bin

@@ -70,6 +70,7 @@ func openDaemon(opts *options, log *slog.Logger) (_ *daemon, err error) {
 	}
 	v, _ := buildInfo()
 	log.Info("ready", "version", v, "shared_dir", opts.sharedDir, "tag", opts.tag, "readonly", opts.readOnly,
+		"security_model", opts.model.String(),
 		"config_size", 2+len(opts.tag), "nofile", nofile)
 	return d, nil
 }
@@ -92,7 +93,13 @@ func (d *daemon) openDevice() error {
 		_ = d.table.Close()
 		return nil
 	})
-	backend, err := hostfs.New(hostfs.Config{Root: root, QIDPaths: d.table, ReadOnly: d.opts.readOnly, Logger: d.log})
+	backend, err := hostfs.New(hostfs.Config{
+		Root:     root,
+		QIDPaths: d.table,
+		ReadOnly: d.opts.readOnly,
+		Model:    d.opts.model,
+		Logger:   d.log,
+	})
 	if err != nil {
 		return fmt.Errorf("--shared-dir %q: %w", d.opts.sharedDir, err)
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"vhost-user-9p/ninep/hostfs"
 )
 
 // options is the command line, checked as far as that is possible without opening
@@ -25,6 +27,7 @@ type options struct {
 	sharedDir string
 	tag       string
 	readOnly  bool
+	model     hostfs.Model
 
 	maxMsize uint32 // bytes
 	threads  int    // 0: as many as processors
@@ -55,6 +58,7 @@ var settings = []setting{
 	{name: "shared-dir", parse: func(o *options, s string) error { return parseNonEmpty(s, "a directory", &o.sharedDir) }},
 	{name: "tag", parse: parseTag},
 	boolean("readonly", func(o *options) *bool { return &o.readOnly }),
+	{name: "security-model", parse: parseModel},
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},
 	{name: "rlimit-nofile", parse: parseNofile},

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vhost-user-9p/ninep/hostfs"
 )
 
 func TestBadCommandLines(t *testing.T) {
@@ -61,6 +63,8 @@ func TestBadCommandLines(t *testing.T) {
 		"tag of two lines":           {[]string{socket, share, "--tag=a\nb"}, exitUsage, `--tag "a\\nb" has a control character`},
 		"readonly":                   {with("--readonly=perhaps"), exitUsage, `--readonly "perhaps" is neither true nor false`},
 		"readonly with a space":      {with("--readonly", "true"), exitUsage, `unexpected argument "true"`},
+		"security model":             {with("--security-model=strict"), exitUsage, `--security-model "strict" is not one of passthrough, none`},
+		"no security model":          {with("--security-model="), exitUsage, `--security-model "" is not one of`},
 		"msize of letters":           {with("--max-msize=large"), exitUsage, `--max-msize "large" is not a size in bytes from 4096 to 16777216`},
 		"msize below 4096":           {with("--max-msize=4095"), exitUsage, `--max-msize "4095" is not a size`},
 		"msize above 16M":            {with("--max-msize=17M"), exitUsage, `--max-msize "17M" is not a size`},
@@ -122,6 +126,8 @@ func TestGoodValues(t *testing.T) {
 		"longest tag":        {[]string{"--tag=" + strings.Repeat("t", 254)}, func(o *options) { o.tag = strings.Repeat("t", 254) }},
 		"readonly":           {[]string{"--readonly"}, func(o *options) { o.readOnly = true }},
 		"not readonly":       {[]string{"--readonly", "--readonly=false"}, func(*options) {}},
+		"security model":     {[]string{"--security-model=none"}, func(o *options) { o.model = hostfs.None }},
+		"passthrough":        {[]string{"--security-model=none", "--security-model=passthrough"}, func(*options) {}},
 		"smallest msize":     {[]string{"--max-msize=4096"}, func(o *options) { o.maxMsize = 4096 }},
 		"msize with a unit":  {[]string{"--max-msize=512k"}, func(o *options) { o.maxMsize = 512 << 10 }},
 		"largest msize":      {[]string{"--max-msize=16M"}, func(o *options) { o.maxMsize = 16 << 20 }},

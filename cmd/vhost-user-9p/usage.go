@@ -61,6 +61,15 @@ What is shared
         then not stored either: file systems that the stored table lacks get IDs
         that the next start may change.
 
+Who owns what
+  --security-model MODEL                                  (default: passthrough)
+        Where the owners, modes and types of the guest's files are kept. The
+        names are those of QEMU's security_model.
+        passthrough   They are those of the host's files. The guest's users can
+                      own files only if the daemon is root.
+        none          The same, but what the daemon may not give away stays its
+                      own, and the guest gets no error.
+
 Resources
   --max-msize BYTES                                               (default: 1M)
         The largest message that the guest may agree on, 4096 to 16M; K and M

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
+	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/virtio9p"
 )
 
@@ -74,6 +75,15 @@ func parseTag(o *options, s string) error {
 		return errors.New("has a control character, which a mount tag must not")
 	}
 	o.tag = s
+	return nil
+}
+
+func parseModel(o *options, s string) error {
+	m, ok := hostfs.ParseModel(s)
+	if !ok {
+		return errors.New("is not one of passthrough, none")
+	}
+	o.model = m
 	return nil
 }
 

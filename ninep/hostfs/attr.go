@@ -98,7 +98,7 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 		if set.Valid&ninep.SetGID != 0 {
 			gid = set.GID
 		}
-		if e := fchownat(f.n.fd, empty, uid, gid, unix.AT_EMPTY_PATH); e != 0 {
+		if e := fchownat(f.n.fd, empty, uid, gid, unix.AT_EMPTY_PATH); e != 0 && !f.at.fs.keepsOwner(e) {
 			return e
 		}
 	}

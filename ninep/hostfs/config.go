@@ -30,6 +30,9 @@ type Config struct {
 	// requests do not change anything is seen to by the session.
 	ReadOnly bool
 
+	// Model is the security model. If not set: Passthrough.
+	Model Model
+
 	// HiddenXattrPrefix starts the names of the extended attributes that guests can
 	// neither see nor change. If not set: "user.virtfs.".
 	HiddenXattrPrefix string
@@ -62,6 +65,8 @@ func (c *Config) Validate() error {
 		return errors.New("hostfs: no QID paths")
 	case c.MaxLockWaiters < 0:
 		return errors.New("hostfs: negative number of lock waiters")
+	case int(c.Model) >= len(modelNames):
+		return errors.New("hostfs: no such security model")
 	}
 	return nil
 }

@@ -70,20 +70,28 @@ func (t *thread) become(fs *FS, uid, gid uint32) unix.Errno {
 	c.foreign = true
 	if gid != c.gid {
 		if !setID(unix.SYS_SETFSGID, gid) {
-			t.revert(fs)
-			return unix.EPERM
+			return t.cannotBecome(fs)
 		}
 		c.gid = gid
 	}
 	if uid != c.uid {
 		if !setID(unix.SYS_SETFSUID, uid) {
-			t.revert(fs)
-			return unix.EPERM
+			return t.cannotBecome(fs)
 		}
 		c.uid = uid
 	}
 	c.foreign = uid != own.uid || gid != own.gid
 	return 0
+}
+
+// cannotBecome ends a become that failed: what is made will be the daemon's own, where
+// that is allowed.
+func (t *thread) cannotBecome(fs *FS) unix.Errno {
+	t.revert(fs)
+	if fs.keepsOwner(unix.EPERM) {
+		return 0
+	}
+	return unix.EPERM
 }
 
 // made ends what become began: it may last if no permission depends on it.

@@ -18,6 +18,7 @@ type FS struct {
 	log      *slog.Logger
 	qidPaths QIDPaths
 	readOnly bool
+	model    Model
 	hidden   string // prefix of hidden extended attributes
 
 	procFD   int32 // O_PATH on /proc/self/fd
@@ -44,6 +45,7 @@ func New(cfg Config) (*FS, error) {
 		log:      cfg.Logger,
 		qidPaths: cfg.QIDPaths,
 		readOnly: cfg.ReadOnly,
+		model:    cfg.Model,
 		hidden:   cfg.HiddenXattrPrefix,
 		procFD:   -1,
 		creds:    processCredentials(),

@@ -122,6 +122,7 @@ var badValues = map[string][]string{
 	"rlimit-nofile":  {"", "x", "-1", "10"},
 	"log-level":      {"", "loud", "INFO "},
 	"log-format":     {"", "xml"},
+	"security-model": {"", "x", "Passthrough", "passthrough "},
 	"metrics-listen": {"", "x", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "unix:", "unix:/nonexistent/socket"},
 	"qid-store":      {"", "x"},
 	"qid-layout":     {"", "x"},

@@ -34,7 +34,7 @@ type attaches struct {
 // Attach implements ninep.Backend. aname is the path of a directory below the
 // export, no part of it a symlink.
 func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, error) {
-	t := threadOf(c)
+	t := fs.thread(c)
 	n, e := fs.exportRoot(t)
 	if e != 0 {
 		return nil, ninep.QID{}, e
@@ -61,7 +61,7 @@ func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, er
 		fs.nodes.put(n)
 		return nil, ninep.QID{}, unix.ENOTDIR
 	}
-	if e := statx(t, n.fd, empty, unix.AT_EMPTY_PATH, statxQID); e != 0 {
+	if e := n.statx(t, statxQID); e != 0 {
 		fs.nodes.put(n)
 		return nil, ninep.QID{}, e
 	}
@@ -83,15 +83,15 @@ func (fs *FS) exportRoot(t *thread) (*node, unix.Errno) {
 		if e := statx(t, as.rootFD, empty, unix.AT_EMPTY_PATH, statxIdentity); e != 0 {
 			return nil, e
 		}
-		fd, err := unix.FcntlInt(uintptr(as.rootFD), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return nil, err.(unix.Errno)
-		}
-		root, e := fs.adopt(t, int32(fd), nil) // takes fd over, also when it fails
+		fd, e := openat(t, as.rootFD, dot, openPath)
 		if e != 0 {
 			return nil, e
 		}
-		closeFD(as.rootFD)
+		root, e := fs.adopt(t, fd, nil) // takes fd over, also when it fails
+		if e != 0 {
+			return nil, e
+		}
+		fs.fds.close(as.rootFD)
 		as.root.root, as.rootFD = root, -1
 	}
 	return as.root.root.hold(), 0

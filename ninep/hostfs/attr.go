@@ -43,7 +43,7 @@ var attrBits = [...]struct {
 // file to be opened, so it is left out; a data version is not to be had.
 func (f *file) GetAttr(c *ninep.Call, mask ninep.AttrMask, attr *ninep.Attr) error {
 	t := f.thread(c)
-	if e := statx(t, f.n.fd, empty, unix.AT_EMPTY_PATH, statxOf(mask)); e != 0 {
+	if e := f.n.statx(t, statxOf(mask)); e != 0 {
 		return e
 	}
 	stx := &t.stx
@@ -86,6 +86,11 @@ const (
 // All of it is done to the node, whatever has become of its name.
 func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 	t := f.thread(c)
+	fd, e := f.n.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer f.n.unpin()
 	owner := set.Valid&setOwner != 0
 	// Linux sets the change time alone for what it has done itself already, and
 	// chown to nobody else does that.
@@ -98,7 +103,7 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 		if set.Valid&ninep.SetGID != 0 {
 			gid = set.GID
 		}
-		if e := fchownat(f.n.fd, empty, uid, gid, unix.AT_EMPTY_PATH); e != 0 && !f.at.fs.keepsOwner(e) {
+		if e := fchownat(fd, empty, uid, gid, unix.AT_EMPTY_PATH); e != 0 && !f.at.fs.keepsOwner(e) {
 			return e
 		}
 	}
@@ -125,7 +130,7 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 	if set.Valid&setTimes != 0 {
 		t.ts[0] = timespec(set.Valid&ninep.SetATime != 0, set.Valid&ninep.SetATimeSet != 0, set.ATime)
 		t.ts[1] = timespec(set.Valid&ninep.SetMTime != 0, set.Valid&ninep.SetMTimeSet != 0, set.MTime)
-		if e := utimensat(t, f.n.fd, empty, unix.AT_EMPTY_PATH); e != 0 {
+		if e := utimensat(t, fd, empty, unix.AT_EMPTY_PATH); e != 0 {
 			return e
 		}
 	}
@@ -144,14 +149,19 @@ func timespec(set, given bool, to ninep.Time) unix.Timespec {
 
 // chmod changes the mode of the node itself. A symlink has none: EOPNOTSUPP.
 func (fs *FS) chmod(t *thread, n *node, mode uint32) unix.Errno {
+	fd, e := n.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer n.unpin()
 	if !fs.noFchmodat2.Load() {
-		e := fchmodat2(n.fd, empty, mode, unix.AT_EMPTY_PATH)
+		e := fchmodat2(fd, empty, mode, unix.AT_EMPTY_PATH)
 		if e != unix.ENOSYS {
 			return e
 		}
 		fs.noFchmodat2.Store(true) // before Linux 6.6
 	}
-	return fchmodat(fs.procFD, t.cfd(n.fd), mode)
+	return fchmodat(fs.procFD, t.cfd(fd), mode)
 }
 
 // truncate sets the size, through f's own descriptor if that can write: then it
@@ -165,21 +175,31 @@ func (f *file) truncate(t *thread, size uint64) unix.Errno {
 		return unix.EINVAL
 	}
 	if h := f.open; h != nil && h.access != unix.O_RDONLY {
-		return ftruncate(h.fd, size)
+		fd, e := h.pin(t)
+		if e != 0 {
+			return e
+		}
+		defer h.unpin()
+		return ftruncate(fd, size)
 	}
 	fd, e := f.at.fs.openNode(t, f.n, unix.O_WRONLY)
 	if e != 0 {
 		return e
 	}
 	e = ftruncate(fd, size)
-	closeFD(fd)
+	f.at.fs.fds.close(fd)
 	return e
 }
 
 // StatFS implements ninep.File.
 func (f *file) StatFS(c *ninep.Call, st *ninep.StatFS) error {
 	t := f.thread(c)
-	if e := fstatfs(t, f.n.fd); e != 0 {
+	fd, e := f.n.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer f.n.unpin()
+	if e := fstatfs(t, fd); e != 0 {
 		return e
 	}
 	s := &t.sfs

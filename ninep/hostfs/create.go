@@ -54,10 +54,15 @@ func (fs *FS) createNew(t *thread, dir *node, name []byte, flags int, mode, uid,
 	// O_TRUNC would do nothing, and O_NOATIME needs the file's owner.
 	flags &^= unix.O_TRUNC | unix.O_NOATIME
 	flags |= unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	dirFD, e := dir.pin(t)
+	if e != 0 {
+		return nil, -1, e
+	}
+	defer dir.unpin()
 	if e := t.become(fs, uid, gid); e != 0 {
 		return nil, -1, e
 	}
-	fd, e := openat2(t, dir.fd, t.cname(name), flags, mode&0o7777, resolveName)
+	fd, e := openat2(t, dirFD, t.cname(name), flags, mode&0o7777, resolveName)
 	t.made(fs)
 	if e != 0 {
 		return nil, -1, e
@@ -68,11 +73,11 @@ func (fs *FS) createNew(t *thread, dir *node, name []byte, flags int, mode, uid,
 		if statx(t, fd, empty, unix.AT_EMPTY_PATH, statxIdentity) == 0 {
 			key := keyOf(&t.stx)
 			p := t.cname(name)
-			if statx(t, dir.fd, p, statName, statxIdentity) == 0 && keyOf(&t.stx) == key {
-				_ = unlinkat(dir.fd, p, 0)
+			if statx(t, dirFD, p, statName, statxIdentity) == 0 && keyOf(&t.stx) == key {
+				_ = unlinkat(dirFD, p, 0)
 			}
 		}
-		closeFD(fd)
+		fs.fds.close(fd)
 		return nil, -1, e
 	}
 	return n, fd, 0
@@ -88,7 +93,7 @@ func (fs *FS) nodeOfOpen(t *thread, fd int32, dir *node) (*node, unix.Errno) {
 	if n := fs.nodes.get(&key); n != nil {
 		return n, 0
 	}
-	path, e := openat(fs.procFD, t.cfd(fd), unix.O_PATH|unix.O_CLOEXEC)
+	path, e := openat(t, fs.procFD, t.cfd(fd), unix.O_PATH|unix.O_CLOEXEC)
 	if e != 0 {
 		return nil, e
 	}
@@ -110,7 +115,7 @@ func (fs *FS) openExisting(t *thread, dir *node, name []byte, flags int) (*node,
 	if e == 0 {
 		// The version is that after O_TRUNC.
 		if e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID); e != 0 {
-			closeFD(fd)
+			fs.fds.close(fd)
 		}
 	}
 	if e != 0 {
@@ -127,10 +132,15 @@ func (f *file) Mkdir(c *ninep.Call, name ninep.Name, mode, gid uint32) (ninep.QI
 	if p == nil {
 		return ninep.QID{}, unix.ENAMETOOLONG
 	}
+	dir, e := f.n.pin(t)
+	if e != 0 {
+		return ninep.QID{}, e
+	}
+	defer f.n.unpin()
 	if e := t.become(fs, c.UID, gid); e != 0 {
 		return ninep.QID{}, e
 	}
-	e := mkdirat(f.n.fd, p, mode&0o7777)
+	e = mkdirat(dir, p, mode&0o7777)
 	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
@@ -151,7 +161,7 @@ func (fs *FS) addSetID(t *thread, dir *node, name []byte, bits uint32) unix.Errn
 		return e
 	}
 	defer fs.nodes.put(n)
-	if e := statx(t, n.fd, empty, unix.AT_EMPTY_PATH, unix.STATX_MODE); e != 0 {
+	if e := n.statx(t, unix.STATX_MODE); e != 0 {
 		return e
 	}
 	mode := uint32(t.stx.Mode) & 0o7777
@@ -172,10 +182,15 @@ func (f *file) Mknod(c *ninep.Call, name ninep.Name, mode, major, minor, gid uin
 	if typ := mode & unix.S_IFMT; typ == unix.S_IFCHR || typ == unix.S_IFBLK {
 		dev = ninep.EncodeDev(major, minor) // also what mknod(2) takes
 	}
+	dir, e := f.n.pin(t)
+	if e != 0 {
+		return ninep.QID{}, e
+	}
+	defer f.n.unpin()
 	if e := t.become(fs, c.UID, gid); e != 0 {
 		return ninep.QID{}, e
 	}
-	e := mknodat(f.n.fd, p, mode&(unix.S_IFMT|0o7777), dev)
+	e = mknodat(dir, p, mode&(unix.S_IFMT|0o7777), dev)
 	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
@@ -192,10 +207,15 @@ func (f *file) Symlink(c *ninep.Call, name, target ninep.Name, gid uint32) (nine
 	}
 	buf := t.buffer()
 	buf[copy(buf, target)] = 0
+	dir, e := f.n.pin(t)
+	if e != 0 {
+		return ninep.QID{}, e
+	}
+	defer f.n.unpin()
 	if e := t.become(fs, c.UID, gid); e != 0 {
 		return ninep.QID{}, e
 	}
-	e := symlinkat(&buf[0], f.n.fd, p)
+	e = symlinkat(&buf[0], dir, p)
 	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
@@ -205,7 +225,7 @@ func (f *file) Symlink(c *ninep.Call, name, target ninep.Name, gid uint32) (nine
 
 // newEntry returns the QID of what was made in the directory f.
 func (f *file) newEntry(t *thread, name *byte) (ninep.QID, error) {
-	if e := statx(t, f.n.fd, name, statName, statxQID); e != 0 {
+	if e := f.n.statxEntry(t, name, statxQID); e != 0 {
 		return ninep.QID{}, e
 	}
 	key := keyOf(&t.stx)
@@ -227,10 +247,20 @@ func (f *file) Link(c *ninep.Call, target ninep.File, name ninep.Name) error {
 	if p == nil {
 		return unix.ENAMETOOLONG
 	}
-	if fs.creds.linkByFD {
-		return errorOf(linkat(from.n.fd, empty, f.n.fd, p, unix.AT_EMPTY_PATH))
+	old, e := from.n.pin(t)
+	if e != 0 {
+		return e
 	}
-	return errorOf(linkat(fs.procFD, t.cfd(from.n.fd), f.n.fd, p, unix.AT_SYMLINK_FOLLOW))
+	defer from.n.unpin()
+	dir, e := f.n.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer f.n.unpin()
+	if fs.creds.linkByFD {
+		return errorOf(linkat(old, empty, dir, p, unix.AT_EMPTY_PATH))
+	}
+	return errorOf(linkat(fs.procFD, t.cfd(old), dir, p, unix.AT_SYMLINK_FOLLOW))
 }
 
 // ReadLink implements ninep.File.
@@ -238,16 +268,22 @@ func (f *file) ReadLink(c *ninep.Call, buf []byte) (int, error) {
 	if f.n.typ != unix.S_IFLNK {
 		return 0, unix.EINVAL
 	}
+	t := f.thread(c)
+	fd, e := f.n.pin(t)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.n.unpin()
 	// A target is at most PathMax-1 bytes long. A full buffer may mean a cut one.
 	if len(buf) >= unix.PathMax {
-		n, e := readlinkat(f.n.fd, empty, buf)
+		n, e := readlinkat(fd, empty, buf)
 		if e != 0 {
 			return 0, e
 		}
 		return n, nil
 	}
-	own := f.thread(c).buffer()
-	n, e := readlinkat(f.n.fd, empty, own)
+	own := t.buffer()
+	n, e := readlinkat(fd, empty, own)
 	switch {
 	case e != 0:
 		return 0, e

@@ -16,6 +16,25 @@
 // verified before use. An open file has a handle: a second descriptor, made from
 // the node's and not by name.
 //
+// # Descriptors
+//
+// The number of a node's descriptor, or of an open file's, may be used only between
+// pin and unpin, which every use is put between:
+//
+//	fd, e := n.pin(t)
+//	if e != 0 {
+//		return e
+//	}
+//	defer n.unpin()
+//
+// Outside, the descriptor may be closed at any time, and pin may have to open the
+// file again: so it can fail (ENFILE, ESTALE), take long, and give another number
+// each time. It changes nothing in t that a caller may have put there. A pin needs a
+// reference to the node, and ends before that is given back. Pins may be nested.
+//
+// What openat and openat2 open counts against the process's limit, until
+// descriptors.close.
+//
 // # Confinement
 //
 // Nothing is ever looked up by a path of more than one component. Names come

@@ -43,7 +43,7 @@ func newFile(at *attach, n, parent *node, name []byte) *file {
 // thread returns the thread of the worker that c runs on, with credentials that suit
 // what is asked of f.
 func (f *file) thread(c *ninep.Call) *thread {
-	t := threadOf(c)
+	t := f.at.fs.thread(c)
 	t.suit(f.at.fs, f.n)
 	return t
 }
@@ -90,8 +90,8 @@ func fileOf(other ninep.File) (*file, unix.Errno) {
 
 // handle is an open file.
 type handle struct {
-	fd     int32
-	access int32 // O_RDONLY, O_WRONLY or O_RDWR
+	desc   descriptor // see pin
+	access int32      // O_RDONLY, O_WRONLY or O_RDWR
 
 	noWaitRefused noWait
 	dir           dirState
@@ -103,14 +103,14 @@ var handlePool = sync.Pool{New: func() any { return new(handle) }}
 
 func newHandle(fd int32, access int) *handle {
 	h := handlePool.Get().(*handle)
-	h.fd, h.access = fd, int32(access)
+	h.access = int32(access)
+	h.desc.set(fd)
 	return h
 }
 
 func (fs *FS) closeHandle(h *handle) {
 	fs.locks.dropHandle(h)
-	closeFD(h.fd)
-	h.fd = -1
+	fs.fds.close(h.desc.take())
 	h.noWaitRefused.Store(false)
 	h.dir.pos, h.dir.lost = 0, false
 	handlePool.Put(h)

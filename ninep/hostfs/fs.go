@@ -24,6 +24,7 @@ type FS struct {
 	procFD   int32 // O_PATH on /proc/self/fd
 	creds    credentials
 	mounts   mounts
+	fds      descriptors
 	nodes    nodeTable
 	attaches attaches
 	locks    lockTable
@@ -51,6 +52,7 @@ func New(cfg Config) (*FS, error) {
 		creds:    processCredentials(),
 	}
 	fs.mounts.fd, fs.attaches.rootFD = -1, -1
+	fs.nodes.fds = &fs.fds
 	fs.locks.init(fs, cfg.MaxLockWaiters)
 	if err := fs.open(&cfg); err != nil {
 		_ = fs.Close()
@@ -71,17 +73,17 @@ func (fs *FS) open(cfg *Config) error {
 		fs.mounts.fd = fd
 	}
 
-	t := new(thread)
+	t := &thread{fs: fs}
 	fd, e := openat2(t, int32(cfg.Root.Fd()), dot, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0, resolveName)
 	if e != 0 {
 		return fmt.Errorf("hostfs: opening the root of the export: %w", e)
 	}
 	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxIdentity); e != 0 {
-		closeFD(fd)
+		fs.fds.close(fd)
 		return fmt.Errorf("hostfs: looking at the root of the export: %w", e)
 	}
 	if t.stx.Mask&unix.STATX_MNT_ID == 0 {
-		closeFD(fd)
+		fs.fds.close(fd)
 		return fmt.Errorf("hostfs: statx reports no mounts (Linux 5.8 does): %w", unix.ENOSYS)
 	}
 	fs.attaches.root.fs, fs.attaches.rootFD = fs, fd
@@ -114,7 +116,11 @@ func (fs *FS) Close() error {
 		fs.attaches.root.root = nil
 		fs.nodes.put(root)
 	}
-	for _, fd := range []*int32{&fs.procFD, &fs.mounts.fd, &fs.attaches.rootFD} {
+	if fs.attaches.rootFD >= 0 {
+		fs.fds.close(fs.attaches.rootFD)
+		fs.attaches.rootFD = -1
+	}
+	for _, fd := range []*int32{&fs.procFD, &fs.mounts.fd} {
 		if *fd >= 0 {
 			closeFD(*fd)
 			*fd = -1

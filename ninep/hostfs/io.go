@@ -30,13 +30,18 @@ func (f *file) Read(c *ninep.Call, dst []unix.Iovec, off uint64) (int, error) {
 		return 0, e
 	}
 	t := f.thread(c)
+	fd, e := h.pin(t)
+	if e != 0 {
+		return 0, e
+	}
+	defer h.unpin()
 	flags := unix.RWF_NOWAIT
 	if h.noWaitRefused.Load() {
 		flags = 0
 	}
 	done := 0
 	for left > 0 {
-		n, e := preadv2(h.fd, dst[:min(len(dst), maxIovecs)], off+uint64(done), flags)
+		n, e := preadv2(fd, dst[:min(len(dst), maxIovecs)], off+uint64(done), flags)
 		switch {
 		case e == 0:
 		case e == unix.EAGAIN && flags != 0:
@@ -74,9 +79,14 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 		return 0, e
 	}
 	t := f.thread(c)
+	fd, e := h.pin(t)
+	if e != 0 {
+		return 0, e
+	}
+	defer h.unpin()
 	done := 0
 	for left > 0 {
-		n, e := pwritev2(h.fd, src[:min(len(src), maxIovecs)], off+uint64(done), 0)
+		n, e := pwritev2(fd, src[:min(len(src), maxIovecs)], off+uint64(done), 0)
 		switch {
 		case e == 0:
 		case done > 0 && e != unix.EFAULT:
@@ -130,15 +140,20 @@ func (t *thread) advance(iov []unix.Iovec, n int) []unix.Iovec {
 func (f *file) Sync(c *ninep.Call, dataOnly bool) error {
 	t, fs := f.thread(c), f.at.fs
 	willBlock(c)
-	if f.open != nil {
-		return errorOf(fsync(f.open.fd, dataOnly))
+	if h := f.open; h != nil {
+		fd, e := h.pin(t)
+		if e != 0 {
+			return e
+		}
+		defer h.unpin()
+		return errorOf(fsync(fd, dataOnly))
 	}
 	fd, e := fs.openNode(t, f.n, unix.O_RDONLY)
 	if e != 0 {
 		return e
 	}
 	e = fsync(fd, dataOnly)
-	closeFD(fd)
+	fs.fds.close(fd)
 	return errorOf(e)
 }
 

@@ -112,7 +112,7 @@ func (lt *lockTable) removeIfUnusedLocked(o *lockOwner) bool {
 
 func (lt *lockTable) close(o *lockOwner) {
 	if o.fd >= 0 {
-		closeFD(o.fd)
+		lt.fs.fds.close(o.fd)
 		lt.wait.retry()
 	}
 	lt.fs.nodes.put(o.key.n)
@@ -245,8 +245,12 @@ func (f *file) GetLock(c *ninep.Call, l *ninep.Lock) error {
 	lt := &f.at.fs.locks
 	// Asked through its own descriptor, an owner does not stand in its own way; a
 	// fid's has no locks.
+	fd, e := f.open.pin(f.thread(c))
+	if e != 0 {
+		return e
+	}
+	defer f.open.unpin()
 	o := lt.enter(f, l, false)
-	fd := f.open.fd
 	if o != nil {
 		o.mu.Lock()
 		if o.fd >= 0 {

@@ -11,13 +11,13 @@ import (
 	"vhost-user-9p/ninep"
 )
 
-// node is one inode as seen through one mount. It owns fd. All fields but next and
-// refs are written once, before the node is in the table.
+// node is one inode as seen through one mount. All fields but next, desc and refs are
+// written once, before the node is in the table.
 type node struct {
 	next *node // in its bucket
 	nodeKey
-	path uint64 // of the QID
-	fd   int32  // O_PATH
+	path uint64     // of the QID
+	desc descriptor // O_PATH; see pin
 	refs atomic.Int32
 	born uint32 // nodeTable.births after it was added
 	nodeType
@@ -62,6 +62,7 @@ const nodeShards = 64
 
 // nodeTable finds nodes by their keys.
 type nodeTable struct {
+	fds    *descriptors
 	births atomic.Uint32
 	shards [nodeShards]nodeShard
 }
@@ -122,7 +123,8 @@ func (t *nodeTable) add(key *nodeKey, typ nodeType, fd int32, path uint64) (n *n
 		s.resizeLocked(max(minBuckets, 2*len(s.buckets)))
 	}
 	n = nodePool.Get().(*node)
-	n.nodeKey, n.nodeType, n.fd, n.path = *key, typ, fd, path
+	n.nodeKey, n.nodeType, n.path = *key, typ, path
+	n.desc.set(fd)
 	n.born = t.births.Add(1)
 	n.refs.Store(1)
 	b := s.bucket(h)
@@ -176,7 +178,7 @@ func (t *nodeTable) put(n *node) {
 	}
 	s.mu.Unlock()
 	n.next = nil
-	closeFD(n.fd)
+	t.fds.close(n.desc.take())
 	nodePool.Put(n)
 }
 
@@ -204,7 +206,7 @@ func (fs *FS) adopt(t *thread, fd int32, from *node) (*node, unix.Errno) {
 	if n == nil {
 		path, e := fs.path(key.dev, key.ino)
 		if e != 0 {
-			closeFD(fd)
+			fs.fds.close(fd)
 			return nil, e
 		}
 		if from != nil && from.mnt == key.mnt {
@@ -217,7 +219,7 @@ func (fs *FS) adopt(t *thread, fd int32, from *node) (*node, unix.Errno) {
 			return n, 0
 		}
 	}
-	closeFD(fd)
+	fs.fds.close(fd)
 	if n.typ != typ.typ {
 		// A server's file system that has given the number away although we hold it.
 		fs.nodes.put(n)

@@ -85,7 +85,7 @@ func (f *file) Open(c *ninep.Call, flags uint32) (ninep.QID, error) {
 		return ninep.QID{}, e
 	}
 	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID&^unix.STATX_MNT_ID); e != 0 {
-		closeFD(fd)
+		f.at.fs.fds.close(fd)
 		return ninep.QID{}, e
 	}
 	f.open = newHandle(fd, host&unix.O_ACCMODE)
@@ -114,13 +114,18 @@ func (fs *FS) openNode(t *thread, n *node, flags int) (int32, unix.Errno) {
 }
 
 func (fs *FS) reopen(t *thread, n *node, flags int) (int32, unix.Errno) {
+	path, e := n.pin(t)
+	if e != 0 {
+		return -1, e
+	}
+	defer n.unpin()
 	flags |= unix.O_CLOEXEC | unix.O_NOCTTY
 	if n.isDir() {
 		// Cheaper, but it takes the right to search and not only to read.
-		fd, e := openat(n.fd, dot, flags)
+		fd, e := openat(t, path, dot, flags)
 		if e != unix.EACCES {
 			return fd, e
 		}
 	}
-	return openat(fs.procFD, t.cfd(n.fd), flags)
+	return openat(t, fs.procFD, t.cfd(path), flags)
 }

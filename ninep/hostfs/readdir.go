@@ -42,11 +42,16 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 	t := f.thread(c)
 	look := f.at.fs.mounts.look(f.n)
 
+	fd, e := h.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer h.unpin()
 	d := &h.dir
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.lost || d.pos != off {
-		if e := lseek(h.fd, off); e != 0 {
+		if e := lseek(fd, off); e != 0 {
 			return e
 		}
 		d.pos, d.lost = off, false
@@ -61,7 +66,7 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 			size = maxDirent
 		}
 		buf := t.buffer()[:size]
-		n, e := getdents64(h.fd, buf)
+		n, e := getdents64(fd, buf)
 		if e != 0 {
 			if added {
 				return nil
@@ -133,7 +138,7 @@ func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, 
 		if p == nil {
 			return ninep.QID{}, false, nil
 		}
-		switch e := statx(t, f.open.fd, p, statName, statxQID); e {
+		switch e := f.n.statxEntry(t, p, statxQID); e {
 		case 0:
 			key := keyOf(&t.stx)
 			dev, ino, version = key.dev, key.ino, qidVersion(&t.stx)

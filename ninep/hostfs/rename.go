@@ -21,7 +21,7 @@ func (f *file) RenameAt(c *ninep.Call, oldName ninep.Name, newDir ninep.File, ne
 	if from == nil || name == nil {
 		return unix.ENAMETOOLONG
 	}
-	return errorOf(renameat2(f.n.fd, from, to.n.fd, name, 0))
+	return errorOf(renameEntry(t, f.n, from, to.n, name))
 }
 
 // Rename implements ninep.File.
@@ -38,20 +38,44 @@ func (f *file) Rename(c *ninep.Call, dir ninep.File, name ninep.Name) error {
 	if e := f.locate(t); e != 0 {
 		return e
 	}
-	if e := renameat2(f.parent.fd, t.cname(f.name), to.n.fd, newName, 0); e != 0 {
+	if e := renameEntry(t, f.parent, t.cname(f.name), to.n, newName); e != 0 {
 		return e
 	}
 	f.moved(to.n.hold(), name)
 	return nil
 }
 
+func renameEntry(t *thread, from *node, oldName *byte, to *node, newName *byte) unix.Errno {
+	fromFD, e := from.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer from.unpin()
+	toFD, e := to.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer to.unpin()
+	return renameat2(fromFD, oldName, toFD, newName, 0)
+}
+
 // UnlinkAt implements ninep.File.
 func (f *file) UnlinkAt(c *ninep.Call, name ninep.Name, flags uint32) error {
-	p := f.thread(c).cname(name)
+	t := f.thread(c)
+	p := t.cname(name)
 	if p == nil {
 		return unix.ENAMETOOLONG
 	}
-	return errorOf(unlinkat(f.n.fd, p, flags))
+	return errorOf(unlinkEntry(t, f.n, p, flags))
+}
+
+func unlinkEntry(t *thread, dir *node, name *byte, flags uint32) unix.Errno {
+	fd, e := dir.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer dir.unpin()
+	return unlinkat(fd, name, flags)
 }
 
 // Remove implements ninep.File.
@@ -64,7 +88,7 @@ func (f *file) Remove(c *ninep.Call) error {
 	if f.n.isDir() {
 		flags = unix.AT_REMOVEDIR
 	}
-	return errorOf(unlinkat(f.parent.fd, t.cname(f.name), flags))
+	return errorOf(unlinkEntry(t, f.parent, t.cname(f.name), flags))
 }
 
 // locate makes sure that f's parent and name lead to its node. If they no longer
@@ -88,24 +112,23 @@ func (f *file) locate(t *thread) unix.Errno {
 // so what has more than one is not looked for.
 func (f *file) search(t *thread) unix.Errno {
 	fs := f.at.fs
-	if e := statx(t, f.n.fd, empty, unix.AT_EMPTY_PATH, unix.STATX_NLINK); e != 0 {
+	if e := f.n.statx(t, unix.STATX_NLINK); e != 0 {
 		return e
 	}
 	if !f.n.isDir() && t.stx.Nlink != 1 {
 		return unix.ENOENT
 	}
 	buf := t.buffer()
-	n, e := readlinkat(fs.procFD, t.cfd(f.at.root.fd), buf[:unix.PathMax])
+	root, e := f.at.root.hostPath(t, buf[:unix.PathMax])
 	if e != 0 {
 		return e
 	}
-	root := buf[:n:n]
-	rest := buf[unix.PathMax:]
-	if n, e = readlinkat(fs.procFD, t.cfd(f.n.fd), rest[:unix.PathMax]); e != 0 {
+	full, e := f.n.hostPath(t, buf[unix.PathMax:2*unix.PathMax])
+	if e != 0 {
 		return e
 	}
 	// A root of "/" is the prefix of every path, like that of any other with its "/".
-	path, ok := bytes.CutPrefix(rest[:n], bytes.TrimSuffix(root, []byte{'/'}))
+	path, ok := bytes.CutPrefix(full, bytes.TrimSuffix(root, []byte{'/'}))
 	if !ok || len(path) < 2 || path[0] != '/' {
 		return unix.ENOENT
 	}
@@ -129,4 +152,18 @@ func (f *file) search(t *thread) unix.Errno {
 	}
 	f.moved(dir, path)
 	return 0
+}
+
+// hostPath returns the path that the kernel has for n, in buf.
+func (n *node) hostPath(t *thread, buf []byte) ([]byte, unix.Errno) {
+	fd, e := n.pin(t)
+	if e != 0 {
+		return nil, e
+	}
+	defer n.unpin()
+	size, e := readlinkat(t.fs.procFD, t.cfd(fd), buf)
+	if e != 0 {
+		return nil, e
+	}
+	return buf[:size], 0
 }

@@ -72,6 +72,7 @@ func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve
 			uintptr(unsafe.Pointer(&t.how)), unsafe.Sizeof(t.how), 0, 0)
 		switch {
 		case e == 0:
+			t.fs.fds.used.Add(1)
 			return int32(fd), 0
 		case e == unix.EAGAIN && try < maxAgain:
 		default:
@@ -82,12 +83,13 @@ func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve
 
 // openat is for what openat2 is too strict for: magic links, and "." of a
 // directory that is held already.
-func openat(dirfd int32, name *byte, flags int) (int32, unix.Errno) {
+func openat(t *thread, dirfd int32, name *byte, flags int) (int32, unix.Errno) {
 	fd, e := syscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
 		uintptr(flags), 0, 0, 0)
 	if e != 0 {
 		return -1, openError(e)
 	}
+	t.fs.fds.used.Add(1)
 	return int32(fd), 0
 }
 
@@ -99,7 +101,8 @@ func openError(e unix.Errno) unix.Errno {
 	return e
 }
 
-// closeFD is not tried again: on Linux the descriptor is gone in any case.
+// closeFD is not tried again: on Linux the descriptor is gone in any case. What
+// openat and openat2 opened is closed by descriptors.close.
 func closeFD(fd int32) { _, _, _ = unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 func preadv2(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {

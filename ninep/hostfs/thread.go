@@ -16,6 +16,8 @@ const bufSize = 64 << 10
 // thread is what a worker keeps between requests, so that system calls need no
 // memory of their own: nothing that the kernel is given lies on a stack.
 type thread struct {
+	fs *FS // that the request is for
+
 	stx   unix.Statx_t // what statx said last
 	sfs   unix.Statfs_t
 	how   unix.OpenHow
@@ -40,6 +42,13 @@ func threadOf(c *ninep.Call) *thread {
 	}
 	t := new(thread)
 	c.Thread.Local = t
+	return t
+}
+
+// thread returns the thread of the worker that c runs on, which has a request for fs.
+func (fs *FS) thread(c *ninep.Call) *thread {
+	t := threadOf(c)
+	t.fs = fs
 	return t
 }
 

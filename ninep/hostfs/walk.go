@@ -59,9 +59,14 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 	if p == nil {
 		return nil, unix.ENAMETOOLONG
 	}
+	dirFD, e := dir.pin(t)
+	if e != 0 {
+		return nil, e
+	}
+	defer dir.unpin()
 	t.suit(fs, dir)
 	now := fs.nodes.births.Load()
-	if e := statx(t, dir.fd, p, statName, statxQID); e != 0 {
+	if e := statx(t, dirFD, p, statName, statxQID); e != 0 {
 		return nil, e
 	}
 	// As long as a node has the inode number, no other inode can get it. So if the
@@ -74,13 +79,13 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 		}
 		fs.nodes.put(n)
 	}
-	fd, e := openat2(t, dir.fd, p, openPath, 0, resolveName)
+	fd, e := openat2(t, dirFD, p, openPath, 0, resolveName)
 	if e != 0 {
 		return nil, e
 	}
 	// What was opened may be another file than what statx saw.
 	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID); e != 0 {
-		closeFD(fd)
+		fs.fds.close(fd)
 		return nil, e
 	}
 	return fs.adopt(t, fd, dir)
@@ -98,12 +103,17 @@ func (fs *FS) stepUp(t *thread, at *attach, n *node) (*node, unix.Errno) {
 		return nil, unix.ENOTDIR
 	}
 	if n == at.root {
-		if e := statx(t, n.fd, empty, unix.AT_EMPTY_PATH, statxQID); e != 0 {
+		if e := n.statx(t, statxQID); e != 0 {
 			return nil, e
 		}
 		return n.hold(), 0
 	}
-	fd, e := openat2(t, n.fd, dotdot, openPath|unix.O_DIRECTORY, 0, resolveUp)
+	from, e := n.pin(t)
+	if e != 0 {
+		return nil, e
+	}
+	defer n.unpin()
+	fd, e := openat2(t, from, dotdot, openPath|unix.O_DIRECTORY, 0, resolveUp)
 	if e != 0 {
 		return nil, e
 	}
@@ -121,7 +131,7 @@ func (fs *FS) stepUp(t *thread, at *attach, n *node) (*node, unix.Errno) {
 		e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID)
 	}
 	if e != 0 {
-		closeFD(fd)
+		fs.fds.close(fd)
 		return nil, e
 	}
 	return fs.adopt(t, fd, n)
@@ -143,7 +153,7 @@ func (fs *FS) ancestors(t *thread, at *attach, fd int32) ([]nodeKey, unix.Errno)
 			next, e = openat2(t, cur, dotdot, openPath|unix.O_DIRECTORY, 0, resolveUp)
 		}
 		if cur != fd {
-			closeFD(cur)
+			fs.fds.close(cur)
 		}
 		if e != 0 {
 			return nil, e
@@ -159,7 +169,7 @@ func (fs *FS) ancestors(t *thread, at *attach, fd int32) ([]nodeKey, unix.Errno)
 // entryIs reports whether name in the directory dir is n, which no other can take
 // over while n is held.
 func (fs *FS) entryIs(t *thread, dir *node, name *byte, n *node) bool {
-	if statx(t, dir.fd, name, statName, statxIdentity) != 0 {
+	if dir.statxEntry(t, name, statxIdentity) != 0 {
 		return false
 	}
 	return keyOf(&t.stx) == n.nodeKey

@@ -26,9 +26,14 @@ type xattrArgs struct {
 }
 
 func (fs *FS) getXattr(t *thread, f *file, name *byte, buf []byte) (int, unix.Errno) {
+	fd, e := f.n.pin(t)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.n.unpin()
 	if !fs.noXattrAt.Load() {
 		t.xattr = xattrArgs{value: unsafe.Pointer(&buf[0]), size: uint32(len(buf))}
-		n, e := syscall6(unix.SYS_GETXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
+		n, e := syscall6(unix.SYS_GETXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(fd))),
 			0, uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&t.xattr)), unsafe.Sizeof(t.xattr))
 		if e != unix.ENOSYS {
 			return int(n), e
@@ -36,11 +41,16 @@ func (fs *FS) getXattr(t *thread, f *file, name *byte, buf []byte) (int, unix.Er
 		fs.noXattrAt.Store(true)
 	}
 	if h := f.open; h != nil {
-		n, e := syscall6(unix.SYS_FGETXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)),
+		open, e := h.pin(t)
+		if e != 0 {
+			return 0, e
+		}
+		defer h.unpin()
+		n, e := syscall6(unix.SYS_FGETXATTR, uintptr(open), uintptr(unsafe.Pointer(name)),
 			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
 		return int(n), e
 	}
-	path, e := t.enterProc(fs, f.n.fd)
+	path, e := t.enterProc(fs, fd)
 	if e != 0 {
 		return 0, e
 	}
@@ -50,8 +60,13 @@ func (fs *FS) getXattr(t *thread, f *file, name *byte, buf []byte) (int, unix.Er
 }
 
 func (fs *FS) listXattr(t *thread, f *file, buf []byte) (int, unix.Errno) {
+	fd, e := f.n.pin(t)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.n.unpin()
 	if !fs.noXattrAt.Load() {
-		n, e := syscall6(unix.SYS_LISTXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
+		n, e := syscall6(unix.SYS_LISTXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(fd))),
 			0, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0)
 		if e != unix.ENOSYS {
 			return int(n), e
@@ -59,10 +74,15 @@ func (fs *FS) listXattr(t *thread, f *file, buf []byte) (int, unix.Errno) {
 		fs.noXattrAt.Store(true)
 	}
 	if h := f.open; h != nil {
-		n, e := syscall3(unix.SYS_FLISTXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+		open, e := h.pin(t)
+		if e != 0 {
+			return 0, e
+		}
+		defer h.unpin()
+		n, e := syscall3(unix.SYS_FLISTXATTR, uintptr(open), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 		return int(n), e
 	}
-	path, e := t.enterProc(fs, f.n.fd)
+	path, e := t.enterProc(fs, fd)
 	if e != 0 {
 		return 0, e
 	}
@@ -71,10 +91,15 @@ func (fs *FS) listXattr(t *thread, f *file, buf []byte) (int, unix.Errno) {
 }
 
 func (fs *FS) setXattr(t *thread, f *file, name *byte, value []byte, flags int) unix.Errno {
+	fd, e := f.n.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer f.n.unpin()
 	data := unsafe.Pointer(unsafe.SliceData(value))
 	if !fs.noXattrAt.Load() {
 		t.xattr = xattrArgs{value: data, size: uint32(len(value)), flags: uint32(flags)}
-		_, e := syscall6(unix.SYS_SETXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
+		_, e := syscall6(unix.SYS_SETXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(fd))),
 			0, uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&t.xattr)), unsafe.Sizeof(t.xattr))
 		t.xattr.value = nil
 		if e != unix.ENOSYS {
@@ -83,11 +108,16 @@ func (fs *FS) setXattr(t *thread, f *file, name *byte, value []byte, flags int) 
 		fs.noXattrAt.Store(true)
 	}
 	if h := f.open; h != nil {
-		_, e := syscall6(unix.SYS_FSETXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)),
+		open, e := h.pin(t)
+		if e != 0 {
+			return e
+		}
+		defer h.unpin()
+		_, e = syscall6(unix.SYS_FSETXATTR, uintptr(open), uintptr(unsafe.Pointer(name)),
 			uintptr(data), uintptr(len(value)), uintptr(flags), 0)
 		return e
 	}
-	path, e := t.enterProc(fs, f.n.fd)
+	path, e := t.enterProc(fs, fd)
 	if e != 0 {
 		return e
 	}
@@ -97,8 +127,13 @@ func (fs *FS) setXattr(t *thread, f *file, name *byte, value []byte, flags int) 
 }
 
 func (fs *FS) removeXattr(t *thread, f *file, name *byte) unix.Errno {
+	fd, e := f.n.pin(t)
+	if e != 0 {
+		return e
+	}
+	defer f.n.unpin()
 	if !fs.noXattrAt.Load() {
-		_, e := syscall6(unix.SYS_REMOVEXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(f.n.fd))),
+		_, e := syscall6(unix.SYS_REMOVEXATTRAT, uintptr(fs.procFD), uintptr(unsafe.Pointer(t.cfd(fd))),
 			0, uintptr(unsafe.Pointer(name)), 0, 0)
 		if e != unix.ENOSYS {
 			return e
@@ -106,10 +141,15 @@ func (fs *FS) removeXattr(t *thread, f *file, name *byte) unix.Errno {
 		fs.noXattrAt.Store(true)
 	}
 	if h := f.open; h != nil {
-		_, e := syscall3(unix.SYS_FREMOVEXATTR, uintptr(h.fd), uintptr(unsafe.Pointer(name)), 0)
+		open, e := h.pin(t)
+		if e != 0 {
+			return e
+		}
+		defer h.unpin()
+		_, e = syscall3(unix.SYS_FREMOVEXATTR, uintptr(open), uintptr(unsafe.Pointer(name)), 0)
 		return e
 	}
-	path, e := t.enterProc(fs, f.n.fd)
+	path, e := t.enterProc(fs, fd)
 	if e != 0 {
 		return e
 	}

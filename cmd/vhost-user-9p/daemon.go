@@ -94,11 +94,12 @@ func (d *daemon) openDevice() error {
 		return nil
 	})
 	backend, err := hostfs.New(hostfs.Config{
-		Root:     root,
-		QIDPaths: d.table,
-		ReadOnly: d.opts.readOnly,
-		Model:    d.opts.model,
-		Logger:   d.log,
+		Root:       root,
+		QIDPaths:   d.table,
+		ReadOnly:   d.opts.readOnly,
+		Model:      d.opts.model,
+		StatFSType: d.opts.fsType,
+		Logger:     d.log,
 	})
 	if err != nil {
 		return fmt.Errorf("--shared-dir %q: %w", d.opts.sharedDir, err)

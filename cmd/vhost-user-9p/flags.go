@@ -28,6 +28,7 @@ type options struct {
 	tag       string
 	readOnly  bool
 	model     hostfs.Model
+	fsType    uint32 // that guests see; 0: the host's
 
 	maxMsize uint32 // bytes
 	threads  int    // 0: as many as processors
@@ -58,6 +59,7 @@ var settings = []setting{
 	{name: "shared-dir", parse: func(o *options, s string) error { return parseNonEmpty(s, "a directory", &o.sharedDir) }},
 	{name: "tag", parse: parseTag},
 	boolean("readonly", func(o *options) *bool { return &o.readOnly }),
+	{name: "statfs-type", parse: parseFSType},
 	{name: "security-model", parse: parseModel},
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},

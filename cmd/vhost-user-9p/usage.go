@@ -60,6 +60,11 @@ What is shared
         Refuse every request that would change anything. Tables of file IDs are
         then not stored either: file systems that the stored table lacks get IDs
         that the next start may change.
+  --statfs-type TYPE                                             (default: host)
+        What programs in the guest are told the file system to be (f_type of
+        statfs): what the host has there, or for all of it one of bcachefs,
+        btrfs, ceph, cifs, ext2, ext3, ext4, f2fs, fuse, nfs, overlayfs, ramfs,
+        smb2, tmpfs, v9fs, xfs, zfs, or a number such as 0x1021997.
 
 Who owns what
   --security-model MODEL                                  (default: passthrough)

@@ -191,7 +191,10 @@ func (f *file) truncate(t *thread, size uint64) unix.Errno {
 	return e
 }
 
-// StatFS implements ninep.File.
+// StatFS implements ninep.File. The host counts blocks in units of its fragment size,
+// and a client of 9P has only one size, so that is what it gets: with the preferred
+// size of transfers (Bsize), which FUSE, NFS and ZFS have as another, df in the guest
+// would be wrong by the ratio. A type of 0 stands for none on no file system.
 func (f *file) StatFS(c *ninep.Call, st *ninep.StatFS) error {
 	t := f.thread(c)
 	fd, e := f.n.pin(t)
@@ -202,17 +205,34 @@ func (f *file) StatFS(c *ninep.Call, st *ninep.StatFS) error {
 	if e := fstatfs(t, fd); e != 0 {
 		return e
 	}
-	s := &t.sfs
-	*st = ninep.StatFS{
+	*st = statFSOf(&t.sfs)
+	if typ := f.at.fs.statfsType; typ != 0 {
+		st.Type = typ
+	}
+	return nil
+}
+
+// maxName is the length of the longest name that the session lets through.
+const maxName = 255
+
+func statFSOf(s *unix.Statfs_t) ninep.StatFS {
+	size := s.Frsize
+	if size <= 0 {
+		size = s.Bsize
+	}
+	length := s.Namelen
+	if length <= 0 || length > maxName {
+		length = maxName
+	}
+	return ninep.StatFS{
 		Type:    uint32(s.Type),
-		BSize:   uint32(s.Bsize),
+		BSize:   uint32(size),
 		Blocks:  s.Blocks,
 		BFree:   s.Bfree,
 		BAvail:  s.Bavail,
 		Files:   s.Files,
 		FFree:   s.Ffree,
 		FSID:    uint64(uint32(s.Fsid.Val[0])) | uint64(uint32(s.Fsid.Val[1]))<<32,
-		NameLen: uint32(s.Namelen),
+		NameLen: uint32(length),
 	}
-	return nil
 }

@@ -235,18 +235,64 @@ func TestUnlinked(t *testing.T) {
 	}
 }
 
+// StatFS works on what cannot be opened, too: special files, symlinks, and what may not
+// be read.
 func TestStatFS(t *testing.T) {
 	r := newRig(t)
 	r.must(unix.Mkfifo(r.path("p"), 0o600))
+	r.must(unix.Mknod(r.path("s"), unix.S_IFSOCK|0o600, 0))
 	r.must(os.Symlink("gone", r.path("l")))
+	r.put("secret", "")
+	r.must(os.Chmod(r.path("secret"), 0))
 	var host unix.Statfs_t
 	r.must(unix.Statfs(r.dir, &host))
-	for _, path := range [][]string{nil, {"p"}, {"l"}} {
+	for _, path := range [][]string{nil, {"p"}, {"s"}, {"l"}, {"secret"}} {
 		var st ninep.StatFS
 		r.must(r.walk(path...).StatFS(r.c, &st))
-		if st.Type != uint32(host.Type) || st.BSize != uint32(host.Bsize) || st.Blocks != host.Blocks ||
+		if st.Type != uint32(host.Type) || st.BSize != uint32(host.Frsize) || st.Blocks != host.Blocks ||
 			st.Files != host.Files || st.NameLen != uint32(host.Namelen) || st.FSID == 0 {
 			t.Errorf("%v: got %+v, host has %+v", path, st, host)
+		}
+	}
+
+	other := newRigAt(t, r.dir, Config{StatFSType: unix.V9FS_MAGIC})
+	var a, b ninep.StatFS
+	r.must(r.root.StatFS(r.c, &a))
+	r.must(other.root.StatFS(r.c, &b))
+	if b.Type != 0x01021997 {
+		t.Errorf("type %#x, want that of 9p", b.Type)
+	}
+	if b.BSize != a.BSize || b.Blocks != a.Blocks || b.FSID != a.FSID {
+		t.Errorf("another type made %+v of %+v", b, a)
+	}
+}
+
+func TestStatFSUnits(t *testing.T) {
+	for name, c := range map[string]struct {
+		host unix.Statfs_t
+		want ninep.StatFS
+	}{
+		// ZFS and FUSE count in another unit than they like to transfer in.
+		"two sizes": {
+			unix.Statfs_t{Type: 0x2fc12fc1, Bsize: 128 << 10, Frsize: 512, Blocks: 1 << 20, Bfree: 3, Bavail: 2, Namelen: 255},
+			ninep.StatFS{Type: 0x2fc12fc1, BSize: 512, Blocks: 1 << 20, BFree: 3, BAvail: 2, NameLen: 255},
+		},
+		"one size": {
+			unix.Statfs_t{Bsize: 4096, Blocks: 1, Files: 2, Ffree: 1, Namelen: 255},
+			ninep.StatFS{BSize: 4096, Blocks: 1, Files: 2, FFree: 1, NameLen: 255},
+		},
+		"tiny": {unix.Statfs_t{Bsize: 4096, Frsize: 4096, Namelen: 143}, ninep.StatFS{BSize: 4096, NameLen: 143}},
+		"huge": {
+			unix.Statfs_t{Bsize: 1 << 20, Frsize: 1 << 20, Blocks: 1<<63 + 1, Bfree: 1 << 63, Bavail: 1<<62 + 1, Files: 1<<64 - 1, Ffree: 1<<64 - 2, Namelen: 1023},
+			ninep.StatFS{BSize: 1 << 20, Blocks: 1<<63 + 1, BFree: 1 << 63, BAvail: 1<<62 + 1, Files: 1<<64 - 1, FFree: 1<<64 - 2, NameLen: 255},
+		},
+		"numbers": {
+			unix.Statfs_t{Type: 0x9123683e, Bsize: 4096, Fsid: unix.Fsid{Val: [2]int32{-1, 2}}},
+			ninep.StatFS{Type: 0x9123683e, BSize: 4096, FSID: 2<<32 + 0xffffffff, NameLen: 255},
+		},
+	} {
+		if got := statFSOf(&c.host); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
 	}
 }

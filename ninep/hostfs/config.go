@@ -37,6 +37,10 @@ type Config struct {
 	// neither see nor change. If not set: "user.virtfs.".
 	HiddenXattrPrefix string
 
+	// StatFSType is what guests are told to be the type of all file systems, statfs(2)'s
+	// f_type. If not set, each has its own.
+	StatFSType uint32
+
 	// MaxLockWaiters bounds how many requests wait for a lock; further ones are
 	// answered LockBlocked. If not set: 32.
 	MaxLockWaiters int

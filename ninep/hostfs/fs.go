@@ -21,6 +21,8 @@ type FS struct {
 	model    Model
 	hidden   string // prefix of hidden extended attributes
 
+	statfsType uint32 // 0: the host's
+
 	procFD   int32 // O_PATH on /proc/self/fd
 	creds    credentials
 	mounts   mounts
@@ -43,13 +45,14 @@ func New(cfg Config) (*FS, error) {
 	}
 	cfg.setDefaults()
 	fs := &FS{
-		log:      cfg.Logger,
-		qidPaths: cfg.QIDPaths,
-		readOnly: cfg.ReadOnly,
-		model:    cfg.Model,
-		hidden:   cfg.HiddenXattrPrefix,
-		procFD:   -1,
-		creds:    processCredentials(),
+		log:        cfg.Logger,
+		qidPaths:   cfg.QIDPaths,
+		readOnly:   cfg.ReadOnly,
+		model:      cfg.Model,
+		hidden:     cfg.HiddenXattrPrefix,
+		statfsType: cfg.StatFSType,
+		procFD:     -1,
+		creds:      processCredentials(),
 	}
 	fs.mounts.fd, fs.attaches.rootFD = -1, -1
 	fs.nodes.fds = &fs.fds

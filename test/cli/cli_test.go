@@ -117,6 +117,7 @@ var badValues = map[string][]string{
 	"socket-group":   {"", "no such group", "-1"},
 	"shared-dir":     {"", "/nonexistent", "/dev/null"},
 	"tag":            {"", strings.Repeat("x", 255), "new\nline"},
+	"statfs-type":    {"", "x", "0x", "0", "61267", "0x100000000", "EXT4"},
 	"max-msize":      {"", "x", "0", "4095", "-1", "1T", "17M"},
 	"threads":        {"", "x", "-1", "1025", "1.5"},
 	"rlimit-nofile":  {"", "x", "-1", "10"},

@@ -264,3 +264,39 @@ func TestConnectedFD(t *testing.T) {
 		t.Errorf("written: %q, %v", content, err)
 	}
 }
+
+// TestStatFSType asks for the type of the file system through a ring.
+func TestStatFSType(t *testing.T) {
+	export := rig.Export(t)
+	var host unix.Statfs_t
+	if err := unix.Statfs(export, &host); err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]uint32{
+		"host":    uint32(host.Type),
+		"v9fs":    0x01021997,
+		"ext4":    0xef53,
+		"xfs":     0x58465342,
+		"btrfs":   0x9123683e,
+		"tmpfs":   0x01021994,
+		"0xcafe1": 0xcafe1,
+	} {
+		d := rig.StartDaemon(t, export, "--statfs-type", value)
+		client, err := p9.NewClient(rig.DialRing(t, d.Socket, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := client.Attach("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := root.StatFS()
+		if err != nil || got.Type != want {
+			t.Errorf("--statfs-type %s: type %#x, %v; want %#x", value, got.Type, err, want)
+		}
+		if got.BlockSize != uint32(host.Frsize) || got.Blocks != host.Blocks {
+			t.Errorf("--statfs-type %s: %d blocks of %d bytes, the host has %d of %d", value, got.Blocks, got.BlockSize, host.Blocks, host.Frsize)
+		}
+		runtime.KeepAlive(root)
+	}
+}

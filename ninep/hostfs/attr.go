@@ -103,13 +103,14 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 		if set.Valid&ninep.SetGID != 0 {
 			gid = set.GID
 		}
+		t.keepSetIDs(f.at.fs, c.UID == rootUID)
 		if e := fchownat(fd, empty, uid, gid, unix.AT_EMPTY_PATH); e != 0 && !f.at.fs.keepsOwner(e) {
 			return e
 		}
 	}
 	resize := set.Valid&ninep.SetSize != 0
 	if resize {
-		switch e := f.truncate(t, set.Size); {
+		switch e := f.truncate(t, c.UID, set.Size); {
 		case e == 0:
 			resize = false
 		case e == unix.EACCES && set.Valid&ninep.SetMode != 0: // perhaps with the new mode
@@ -123,7 +124,7 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 		}
 	}
 	if resize {
-		if e := f.truncate(t, set.Size); e != 0 {
+		if e := f.truncate(t, c.UID, set.Size); e != 0 {
 			return e
 		}
 	}
@@ -147,8 +148,12 @@ func timespec(set, given bool, to ninep.Time) unix.Timespec {
 	return unix.Timespec{Sec: to.Sec, Nsec: int64(to.Nsec)}
 }
 
-// chmod changes the mode of the node itself. A symlink has none: EOPNOTSUPP.
+// chmod changes the mode of the node itself. A symlink has none: EOPNOTSUPP. Whether
+// the user may set the group's bit, by a group of theirs, was for the guest to see.
 func (fs *FS) chmod(t *thread, n *node, mode uint32) unix.Errno {
+	if mode&unix.S_ISGID != 0 {
+		t.keepSetIDs(fs, true)
+	}
 	fd, e := n.pin(t)
 	if e != 0 {
 		return e
@@ -164,9 +169,9 @@ func (fs *FS) chmod(t *thread, n *node, mode uint32) unix.Errno {
 	return fchmodat(fs.procFD, t.cfd(fd), mode)
 }
 
-// truncate sets the size, through f's own descriptor if that can write: then it
-// needs no permission.
-func (f *file) truncate(t *thread, size uint64) unix.Errno {
+// truncate sets the size for the guest's user uid, through f's own descriptor if that
+// can write: then it needs no permission.
+func (f *file) truncate(t *thread, uid uint32, size uint64) unix.Errno {
 	switch f.n.typ {
 	case unix.S_IFREG:
 	case unix.S_IFDIR:
@@ -174,6 +179,7 @@ func (f *file) truncate(t *thread, size uint64) unix.Errno {
 	default:
 		return unix.EINVAL
 	}
+	t.keepSetIDs(f.at.fs, uid == rootUID)
 	if h := f.open; h != nil && h.access != unix.O_RDONLY {
 		fd, e := h.pin(t)
 		if e != 0 {

@@ -32,6 +32,7 @@ func (f *file) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32) (
 	for try := 0; ; try++ {
 		n, fd, e := fs.createNew(t, f.n, name, host, mode, c.UID, gid)
 		if e == unix.EEXIST && flags&lExcl == 0 {
+			t.keepSetIDs(fs, c.UID == rootUID) // under O_TRUNC
 			n, fd, e = fs.openExisting(t, f.n, name, host)
 			if e == unix.ENOENT && try < maxRaces {
 				continue
@@ -62,8 +63,10 @@ func (fs *FS) createNew(t *thread, dir *node, name []byte, flags int, mode, uid,
 	if e := t.become(fs, uid, gid); e != 0 {
 		return nil, -1, e
 	}
+	if mode&unix.S_ISGID != 0 {
+		t.keepSetIDs(fs, true)
+	}
 	fd, e := openat2(t, dirFD, t.cname(name), flags, mode&0o7777, resolveName)
-	t.made(fs)
 	if e != 0 {
 		return nil, -1, e
 	}
@@ -141,7 +144,6 @@ func (f *file) Mkdir(c *ninep.Call, name ninep.Name, mode, gid uint32) (ninep.QI
 		return ninep.QID{}, e
 	}
 	e = mkdirat(dir, p, mode&0o7777)
-	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
 	}
@@ -190,8 +192,10 @@ func (f *file) Mknod(c *ninep.Call, name ninep.Name, mode, major, minor, gid uin
 	if e := t.become(fs, c.UID, gid); e != 0 {
 		return ninep.QID{}, e
 	}
+	if mode&unix.S_ISGID != 0 {
+		t.keepSetIDs(fs, true)
+	}
 	e = mknodat(dir, p, mode&(unix.S_IFMT|0o7777), dev)
-	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
 	}
@@ -216,7 +220,6 @@ func (f *file) Symlink(c *ninep.Call, name, target ninep.Name, gid uint32) (nine
 		return ninep.QID{}, e
 	}
 	e = symlinkat(&buf[0], dir, p)
-	t.made(fs)
 	if e != 0 {
 		return ninep.QID{}, e
 	}

@@ -19,18 +19,14 @@ type credentials struct {
 
 	impersonate bool // CAP_SETUID, CAP_SETGID: objects can be made for others
 	linkByFD    bool // CAP_DAC_READ_SEARCH: linkat with AT_EMPTY_PATH
+	caps        capSets
 }
 
 func processCredentials() credentials {
 	c := credentials{uid: uint32(unix.Geteuid()), gid: uint32(unix.Getegid())}
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&hdr, &data[0]); err != nil {
-		return c
-	}
-	has := func(capability int) bool { return data[0].Effective&(1<<capability) != 0 }
-	c.impersonate = has(unix.CAP_SETUID) && has(unix.CAP_SETGID)
-	c.linkByFD = has(unix.CAP_DAC_READ_SEARCH)
+	c.caps = processCaps()
+	c.impersonate = c.caps.has(unix.CAP_SETUID) && c.caps.has(unix.CAP_SETGID)
+	c.linkByFD = c.caps.has(unix.CAP_DAC_READ_SEARCH)
 	return c
 }
 
@@ -40,13 +36,14 @@ type threadCred struct {
 	uid, gid uint32 // of the file system, if foreign
 	foreign  bool   // not those of the process
 
+	begun               bool // CAP_FSETID was taken off first
+	keepsSetIDs         bool // CAP_FSETID is in effect
 	capsTried, capsKept bool // see keepCaps
 }
 
 // become makes what the thread creates next belong to uid and gid from the first
-// instant on; made must follow. The capabilities stay in effect, so no permission
-// changes: those are for the guest to check. (CAP_FSETID stays too; where it is to be
-// dropped and raised is here.)
+// instant on. The capabilities stay in effect, so no permission changes: those are for
+// the guest to check, which knows its users' groups.
 //
 // Preconditions: the goroutine is locked to its thread, for good.
 func (t *thread) become(fs *FS, uid, gid uint32) unix.Errno {
@@ -75,10 +72,9 @@ func (t *thread) become(fs *FS, uid, gid uint32) unix.Errno {
 		c.gid = gid
 	}
 	if uid != c.uid {
-		if !setID(unix.SYS_SETFSUID, uid) {
+		if !t.setUID(fs, uid) {
 			return t.cannotBecome(fs)
 		}
-		c.uid = uid
 	}
 	c.foreign = uid != own.uid || gid != own.gid
 	return 0
@@ -94,16 +90,13 @@ func (t *thread) cannotBecome(fs *FS) unix.Errno {
 	return unix.EPERM
 }
 
-// made ends what become began: it may last if no permission depends on it.
-func (t *thread) made(fs *FS) {
-	if t.cred.foreign && !t.cred.capsKept {
-		t.revert(fs)
-	}
-}
-
 // suit makes the thread the process's user again if that can matter to n's file
-// system.
+// system. It is where every operation begins.
 func (t *thread) suit(fs *FS, n *node) {
+	if !t.cred.begun {
+		t.cred.begun = true
+		fs.creds.caps.apply(false)
+	}
 	if t.cred.foreign && n.traits&anyUser == 0 {
 		t.revert(fs)
 	}
@@ -113,12 +106,26 @@ func (t *thread) suit(fs *FS, n *node) {
 func (t *thread) revert(fs *FS) {
 	c := &t.cred
 	if c.uid != fs.creds.uid {
-		setID(unix.SYS_SETFSUID, fs.creds.uid)
+		t.setUID(fs, fs.creds.uid)
 	}
 	if c.gid != fs.creds.gid {
 		setID(unix.SYS_SETFSGID, fs.creds.gid)
 	}
 	c.foreign = false
+}
+
+// setUID sets the user, and leaves the capabilities as they were: the kernel takes
+// those over files away with the user 0 and gives them back with it, unless keepCaps
+// could stop it.
+func (t *thread) setUID(fs *FS, uid uint32) bool {
+	ok := setID(unix.SYS_SETFSUID, uid)
+	if ok {
+		t.cred.uid = uid
+	}
+	if !t.cred.capsKept {
+		fs.creds.caps.apply(t.cred.keepsSetIDs)
+	}
+	return ok
 }
 
 // setID calls setfsuid or setfsgid, which do not report failure: only a second
@@ -129,20 +136,3 @@ func setID(trap uintptr, id uint32) bool {
 	now, _, _ := unix.RawSyscall(trap, uintptr(^uint32(0)), 0, 0)
 	return uint32(now) == id
 }
-
-// keepCaps stops the kernel from taking capabilities out of effect while the
-// thread's fsuid is not 0. Without CAP_SETPCAP it fails; then the kernel checks the
-// user's permission where objects are made, which the guest has done as well.
-func (c *threadCred) keepCaps() {
-	if c.capsTried {
-		return
-	}
-	c.capsTried = true
-	bits, _, e := unix.RawSyscall(unix.SYS_PRCTL, unix.PR_GET_SECUREBITS, 0, 0)
-	if e == 0 {
-		_, _, e = unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, bits|secbitNoSetuidFixup, 0)
-	}
-	c.capsKept = e == 0
-}
-
-const secbitNoSetuidFixup = 1 << 2 // SECBIT_NO_SETUID_FIXUP

@@ -37,7 +37,9 @@ func effectiveCaps(t testing.TB) uint64 {
 
 func capName(c int) string {
 	names := map[int]string{
-		unix.CAP_CHOWN: "CAP_CHOWN", unix.CAP_MKNOD: "CAP_MKNOD", unix.CAP_SETGID: "CAP_SETGID",
+		unix.CAP_CHOWN: "CAP_CHOWN", unix.CAP_DAC_OVERRIDE: "CAP_DAC_OVERRIDE", unix.CAP_FOWNER: "CAP_FOWNER",
+		unix.CAP_FSETID: "CAP_FSETID", unix.CAP_MKNOD: "CAP_MKNOD", unix.CAP_SETGID: "CAP_SETGID",
+		unix.CAP_SETFCAP: "CAP_SETFCAP",
 		unix.CAP_SETPCAP: "CAP_SETPCAP", unix.CAP_SETUID: "CAP_SETUID", unix.CAP_SYS_ADMIN: "CAP_SYS_ADMIN",
 	}
 	if n := names[c]; n != "" {
@@ -100,21 +102,24 @@ func TestCredentialsStayWhereTheyDoNotMatter(t *testing.T) {
 	r.root.n.traits = anyUser
 }
 
-// Without CAP_SETPCAP the thread is another user for no longer than it takes.
+// Without CAP_SETPCAP the kernel takes capabilities out of effect with the user, and
+// they are given back.
 func TestCredentialsWithoutKeptCaps(t *testing.T) {
 	needCaps(t, unix.CAP_SETUID, unix.CAP_SETGID)
 	r := newRig(t)
-	r.must(os.Chmod(r.dir, 0o777))
 	threadOf(r.c).cred.capsTried = true
 	before := effectiveCaps(t)
-	r.c.UID = 1234
-	_, err := r.root.Mkdir(r.c, ninep.Name("d"), 0o700, 5678)
-	r.must(err)
-	if a := r.attr(r.walk("d")); a.UID != 1234 || a.GID != 5678 {
-		t.Errorf("owner %d:%d", a.UID, a.GID)
-	}
-	if u, g := fsIDs(); u != 0 || g != 0 || effectiveCaps(t) != before {
-		t.Errorf("thread is %d:%d, with capabilities %x, not %x", u, g, effectiveCaps(t), before)
+	for _, id := range []uint32{1234, 0, 5678} {
+		r.c.UID = id
+		name := fmt.Sprint(id)
+		_, err := r.root.Mkdir(r.c, ninep.Name(name), 0o700, id+1)
+		r.must(err)
+		if a := r.attr(r.walk(name)); a.UID != id || a.GID != id+1 {
+			t.Errorf("owner %d:%d, want %d:%d", a.UID, a.GID, id, id+1)
+		}
+		if got := effectiveCaps(t); got != before {
+			t.Errorf("as %d: capabilities %x, not %x", id, got, before)
+		}
 	}
 }
 

@@ -80,6 +80,9 @@ func (f *file) Open(c *ninep.Call, flags uint32) (ninep.QID, error) {
 		return ninep.QID{}, unix.EINVAL
 	}
 	t := f.thread(c)
+	if host&unix.O_TRUNC != 0 {
+		t.keepSetIDs(f.at.fs, c.UID == rootUID)
+	}
 	fd, e := f.at.fs.openNode(t, f.n, host)
 	if e != 0 {
 		return ninep.QID{}, e

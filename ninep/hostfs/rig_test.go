@@ -30,10 +30,9 @@ func newRig(t testing.TB) *rig {
 	return newRigAt(t, dir, Config{})
 }
 
-// newRigAt serves dir. The goroutine is locked to its thread for good: it is a worker.
+// newRigAt serves dir. The goroutine is a worker from then on.
 func newRigAt(t testing.TB, dir string, cfg Config) *rig {
 	t.Helper()
-	runtime.LockOSThread()
 	root, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +62,22 @@ func newRigAt(t testing.TB, dir string, cfg Config) *rig {
 	return r
 }
 
-func newCall() *ninep.Call { return &ninep.Call{Thread: &ninep.Thread{}} }
+// newCall returns the Call of a worker, which the goroutine becomes: its thread has what
+// credentials a worker's has, and ends with it.
+func newCall() *ninep.Call {
+	runtime.LockOSThread()
+	return &ninep.Call{Thread: &ninep.Thread{}}
+}
+
+// onHost runs f as the process's user, with all its capabilities.
+func onHost(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
+}
 
 func (r *rig) attach(aname string) *file {
 	r.Helper()

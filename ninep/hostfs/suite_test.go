@@ -16,7 +16,6 @@ func TestConformance(t *testing.T) {
 	for name, shape := range map[string]int{"whole": 0, "pieces": 13} {
 		t.Run(name, func(t *testing.T) {
 			ninetest.Run(t, ninetest.Config{
-				Lacks:   ninetest.Lacks{SetIDBits: true},
 				New:     newBackend,
 				Connect: func(t testing.TB, cfg ninep.Config) ninetest.Transport { return connect(t, cfg, shape) },
 			})

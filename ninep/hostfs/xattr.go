@@ -67,6 +67,9 @@ func (f *file) SetXattr(c *ninep.Call, name string, value []byte, flags int) err
 	if len(value) > maxXattr {
 		return unix.E2BIG
 	}
+	// An ACL brings a mode with it: the set-group-id bit goes off for users of whom
+	// Linux does not see that they are in the group. The guest has seen to that.
+	t.keepSetIDs(fs, true)
 	return errorOf(fs.setXattr(t, f, p, value, flags))
 }
 

@@ -36,7 +36,7 @@ func TestLacks(t *testing.T) {
 		New: func(testing.TB) ninep.Backend { return memfs.New(memfs.Config{}) },
 		Lacks: ninetest.Lacks{
 			Owners: true, DeviceNodes: true, FIFOs: true, Xattrs: true, Locks: true,
-			SetIDBits: true, OpenUnlink: true, HardLinks: true,
+			OpenUnlink: true, HardLinks: true,
 		},
 	})
 }

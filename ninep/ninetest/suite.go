@@ -34,7 +34,6 @@ type Lacks struct {
 	FIFOs       bool // no fifos and sockets
 	Xattrs      bool // no attributes user.*
 	Locks       bool // no byte-range locks between clients
-	SetIDBits   bool // writing does not take set-id bits off
 	OpenUnlink  bool // files do not outlive their names
 	HardLinks   bool // no second names
 }

@@ -232,7 +232,7 @@ var ioTests = []suiteTest{
 		e.ok(e.Fsync(e.open(unix.O_RDONLY), false))
 		e.want(e.Fsync(e.walk("f"), false), unix.EINVAL)
 	}},
-	{name: "write_takes_set_id_off", lacks: func(l *Lacks) bool { return l.SetIDBits || l.Owners }, run: func(e *env) {
+	{name: "write_takes_set_id_off", lacks: func(l *Lacks) bool { return l.Owners }, run: func(e *env) {
 		e.create("f", "x")
 		e.ok(e.Setattr(e.walk("f"), ninep.SetAttr{Valid: ninep.SetMode, Mode: 0o6777}))
 		equal(e, "mode", e.attr(e.walk("f")).Mode, unix.S_IFREG|0o6777)

@@ -236,7 +236,7 @@ func (f *file) newEntry(t *thread, name *byte) (ninep.QID, error) {
 	if e != 0 {
 		return ninep.QID{}, e
 	}
-	return ninep.QID{Type: qidType(t.stx.Mode), Version: qidVersion(&t.stx), Path: path}, nil
+	return ninep.QID{Type: qidType(t.stx.Mode), Version: f.n.traits.qidVersion(&t.stx), Path: path}, nil
 }
 
 // Link implements ninep.File.

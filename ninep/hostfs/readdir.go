@@ -122,9 +122,9 @@ func parseDirent(b []byte) dirent {
 	}
 }
 
-// entryQID returns the QID that a walk to the entry gives, but for the version,
-// which is 0 (unknown) unless the entry had to be looked at, and fills in its type.
-// It reports false if the entry has vanished.
+// entryQID returns the QID that a walk to the entry gives, but for the version, which is
+// 0 for unknown: most entries are not looked at, and nobody asks. It fills in the entry's
+// type, and reports false if the entry has vanished.
 func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, error) {
 	switch {
 	case string(ent.name) == ".":
@@ -132,16 +132,16 @@ func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, 
 	case string(ent.name) == ".." && f.n == f.at.root:
 		return ninep.QID{Type: ninep.QTDir, Path: f.n.path}, true, nil
 	}
-	dev, ino, version := f.n.dev, ent.ino, uint32(0)
+	dev, ino := f.n.dev, ent.ino
 	if look.needed(f.n, ent) {
 		p := t.cname(ent.name)
 		if p == nil {
 			return ninep.QID{}, false, nil
 		}
-		switch e := f.n.statxEntry(t, p, statxQID); e {
+		switch e := f.n.statxEntry(t, p, statxIdentity); e {
 		case 0:
 			key := keyOf(&t.stx)
-			dev, ino, version = key.dev, key.ino, qidVersion(&t.stx)
+			dev, ino = key.dev, key.ino
 			ent.typ = uint8(t.stx.Mode >> 12)
 		case unix.ENOENT:
 			return ninep.QID{}, false, nil
@@ -152,5 +152,5 @@ func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, 
 	if e != 0 {
 		return ninep.QID{}, false, e
 	}
-	return ninep.QID{Type: qidType(uint16(ent.typ) << 12), Version: version, Path: path}, true, nil
+	return ninep.QID{Type: qidType(uint16(ent.typ) << 12), Path: path}, true, nil
 }

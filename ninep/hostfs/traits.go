@@ -2,7 +2,12 @@
 
 package hostfs
 
-import "golang.org/x/sys/unix"
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
 
 // traits are what must be known of a file system, which a mount has one of.
 type traits uint8
@@ -15,6 +20,10 @@ const (
 	subvolumes
 	// ownNumbers: the inode numbers of directory entries are not those of stat.
 	ownNumbers
+	// ownClock: change times are by this machine's clock, in its ticks at worst.
+	ownClock
+	// exactTimes: a change that follows a look has another change time.
+	exactTimes
 )
 
 const (
@@ -29,12 +38,42 @@ func traitsOf(t *thread, fd int32) traits {
 		return ownNumbers
 	}
 	switch uint32(t.sfs.Type) {
-	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.F2FS_SUPER_MAGIC, zfsMagic:
-		return anyUser
-	case unix.BTRFS_SUPER_MAGIC, bcachefsMagic:
-		return anyUser | subvolumes
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
+		return anyUser | ownClock | multigrain
+	case unix.BTRFS_SUPER_MAGIC:
+		return anyUser | ownClock | multigrain | subvolumes
+	case unix.F2FS_SUPER_MAGIC, zfsMagic:
+		return anyUser | ownClock
+	case bcachefsMagic:
+		return anyUser | ownClock | subvolumes
 	case unix.OVERLAYFS_SUPER_MAGIC: // which asks below as the one who mounted it
 		return anyUser | ownNumbers
 	}
 	return 0
+}
+
+// multigrain is exactTimes where the kernel has multigrain timestamps (inode.i_ctime with
+// FS_MGTIME), else nothing. That cannot be asked for. The same four file systems have had
+// them from the beginning.
+var multigrain = func() traits {
+	var u unix.Utsname
+	if unix.Uname(&u) == nil && releaseAtLeast(unix.ByteSliceToString(u.Release[:]), 6, 13) {
+		return exactTimes
+	}
+	return 0
+}()
+
+// releaseAtLeast reports whether a kernel's release, such as 6.12.5-arch, is a version or
+// a later one.
+func releaseAtLeast(release string, major, minor int) bool {
+	first, rest, _ := strings.Cut(release, ".")
+	if i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		rest = rest[:i]
+	}
+	have, err := strconv.Atoi(first)
+	if err != nil || have != major {
+		return err == nil && have > major
+	}
+	have, err = strconv.Atoi(rest)
+	return err == nil && have >= minor
 }

@@ -35,7 +35,7 @@ func MountDisk(t testing.TB, mount string) {
 	if err := os.Truncate(d.image, 64<<20); err != nil {
 		t.Fatal(err)
 	}
-	d.run("mkfs.ext4", "-q", "-F", d.image)
+	d.run("mkfs.ext4", "-q", "-F", "-b", "4096", d.image)
 	t.Cleanup(d.detach)
 	d.device = d.run("losetup", "--find", "--show", d.image)
 	if err := os.MkdirAll(mount, 0o755); err != nil {

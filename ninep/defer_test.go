@@ -159,6 +159,46 @@ func TestWhatComesBeforeALockWaits(t *testing.T) {
 	}
 }
 
+// TestWaitingIsBounded: further requests must be answered, and room that was given up is
+// room again, however the wait ended.
+func TestWaitingIsBounded(t *testing.T) {
+	l := newLockTest(t)
+	var waiting []*Call
+	refused := 0
+	l.file.lock = func(c *Call) (LockStatus, error) {
+		if c.Defer(func() { c.FinishLock(LockBlocked, nil) }) {
+			waiting = append(waiting, c)
+		} else {
+			refused++
+		}
+		return LockBlocked, nil
+	}
+	l.s.LimitWaiting(2)
+	ask := func(tag uint16) *flight {
+		f := l.begin(tag, &Tlock{FID: 1, Lock: Lock{Flags: LockFlagBlock}})
+		l.serve(f)
+		return f
+	}
+	first, second := ask(5), ask(6)
+	l.waiting(first)
+	l.waiting(second)
+	l.status(ask(7), LockBlocked)
+	waiting[0].FinishLock(LockSuccess, nil)
+	l.status(first, LockSuccess)
+	third := ask(8)
+	l.waiting(third)
+	l.status(ask(9), LockBlocked)
+	l.answered(l.flush(10, 8), &Rflush{})
+	l.s.Drain()
+	l.status(second, LockBlocked)
+	l.waiting(ask(11))
+	l.waiting(ask(12))
+	l.s.Reset()
+	if refused != 2 || l.s.waiting != 0 {
+		t.Errorf("%d refused, %d are said to wait", refused, l.s.waiting)
+	}
+}
+
 func TestDrain(t *testing.T) {
 	l := newLockTest(t)
 	lock := l.wait()

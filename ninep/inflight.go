@@ -145,12 +145,29 @@ func (p *parking) takeCancel() func() {
 // once, from any goroutine. It makes the backend call the Finish method without
 // delay (inside cancel or soon after): with LockBlocked, unless the lock has been
 // taken in the meantime.
-func (c *Call) Defer(cancel func()) {
-	c.state.asked = true
+//
+// Defer reports false, and does nothing, if as many requests wait already as may
+// (LimitWaiting).
+func (c *Call) Defer(cancel func()) bool {
 	s, p := c.state.sess, &c.state.park
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting >= s.maxWaiting {
+		return false
+	}
+	s.waiting++
+	c.state.asked = true
 	p.state, p.cancel = parkAsked, cancel
-	s.mu.Unlock()
+	return true
+}
+
+// LimitWaiting bounds how many requests may be deferred at a time. A transport that has
+// a queue lets it be a part of that, for those that wait are in the way of others. A
+// new session has DefaultMaxWaiting.
+func (s *Session) LimitWaiting(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxWaiting = n
 }
 
 // FinishLock answers a deferred Tlock. c is not to be used after. The caller must
@@ -162,9 +179,11 @@ func (c *Call) FinishLock(status LockStatus, err error) {
 	case parkAsked:
 		// Serve will find the answer when it comes to wait.
 		p.state, p.status, p.err = parkEarly, status, err
+		s.waiting--
 		s.mu.Unlock()
 		return
 	case parked:
+		s.waiting--
 	default:
 		s.mu.Unlock()
 		s.log.Error("lock answered twice")

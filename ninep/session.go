@@ -17,6 +17,7 @@ const (
 	DefaultMaxMsize      = 1 << 20
 	DefaultMaxFIDs       = 4 << 20
 	DefaultMaxXattrBytes = 64 << 20
+	DefaultMaxWaiting    = 32
 )
 
 // Config says how a Session serves. The zero value of each field but Backend is a
@@ -93,11 +94,13 @@ type Session struct {
 	resetMu sync.Mutex
 
 	// mu guards the fields below, and those of each callState that say so.
-	mu      sync.Mutex
-	calls   []*Call      // all that NewCall has made
-	parked  atomic.Int32 // Tlocks that wait; written under mu
-	drained uint64       // no request up to this seq may wait
-	_       [0]func()    // not comparable
+	mu         sync.Mutex
+	calls      []*Call      // all that NewCall has made
+	parked     atomic.Int32 // Tlocks that wait; written under mu
+	drained    uint64       // no request up to this seq may wait
+	waiting    int          // requests deferred, parked or about to be
+	maxWaiting int
+	_          [0]func() // not comparable
 }
 
 // NewSession returns a session of which nothing has been agreed to yet.
@@ -118,7 +121,7 @@ func NewSession(cfg Config) *Session {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	s := &Session{cfg: cfg, log: cfg.Logger, epoch: time.Now()}
+	s := &Session{cfg: cfg, log: cfg.Logger, epoch: time.Now(), maxWaiting: DefaultMaxWaiting}
 	s.fids.max = int64(max(cfg.MaxFIDs, 0))
 	s.terms.Store(noTerms())
 	return s

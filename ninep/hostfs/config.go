@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // QIDPaths gives each file of the export the path of its QID: the same for the
@@ -37,17 +39,14 @@ type Config struct {
 	// neither see nor change. If not set: "user.virtfs.".
 	HiddenXattrPrefix string
 
-	// XattrMap renames extended attributes. If not set, they have the same names on the
-	// host as in the guest.
-	XattrMap *XattrMap
-
 	// StatFSType is what guests are told to be the type of all file systems, statfs(2)'s
 	// f_type. If not set, each has its own.
 	StatFSType uint32
 
-	// MaxLockWaiters bounds how many requests wait for a lock; further ones are
-	// answered LockBlocked. If not set: 32.
-	MaxLockWaiters int
+	// MaxLockedFiles bounds on how many files locks are held, or asked for, at a time:
+	// each takes a descriptor. Beyond, ENOLCK. If not set: 1024, and never more than a
+	// quarter of the process's limit of open files when New is called.
+	MaxLockedFiles int
 
 	// ProcSelfFD is the directory /proc/self/fd, and MountInfo the file
 	// /proc/self/mountinfo, of this very process, opened before a sandbox hid them. If
@@ -61,7 +60,7 @@ type Config struct {
 
 const (
 	defaultHiddenXattrPrefix = "user.virtfs."
-	defaultMaxLockWaiters    = 32
+	defaultMaxLockedFiles    = 1024
 )
 
 // Validate reports what New would refuse.
@@ -71,10 +70,10 @@ func (c *Config) Validate() error {
 		return errors.New("hostfs: no root directory")
 	case c.QIDPaths == nil:
 		return errors.New("hostfs: no QID paths")
-	case c.MaxLockWaiters < 0:
-		return errors.New("hostfs: negative number of lock waiters")
 	case int(c.Model) >= len(modelNames):
 		return errors.New("hostfs: no such security model")
+	case c.MaxLockedFiles < 0:
+		return errors.New("hostfs: negative number of locked files")
 	}
 	return nil
 }
@@ -83,8 +82,12 @@ func (c *Config) setDefaults() {
 	if c.HiddenXattrPrefix == "" {
 		c.HiddenXattrPrefix = defaultHiddenXattrPrefix
 	}
-	if c.MaxLockWaiters == 0 {
-		c.MaxLockWaiters = defaultMaxLockWaiters
+	if c.MaxLockedFiles == 0 {
+		c.MaxLockedFiles = defaultMaxLockedFiles
+	}
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(c.MaxLockedFiles) > limit.Cur/4 {
+		c.MaxLockedFiles = int(limit.Cur / 4)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -57,7 +57,7 @@
 //	  the locks of QIDPaths
 //	attaches.rootMu
 //	  the locks of QIDPaths, nodeShard.mu
-//	lockOwner.mu (held over fcntl)
+//	lockFile.mu (held over fcntl)
 //	  lockTable.mu
 //	nodeShard.mu, attaches.mu, mounts.mu: nothing is locked under these
 //

@@ -4,6 +4,7 @@ package hostfs
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -96,7 +97,9 @@ type handle struct {
 	noWaitRefused noWait
 	dir           dirState
 
-	owners []*lockOwner // that took locks through this; guarded by lockTable.mu
+	locks atomic.Pointer[lockFile] // on which locks were taken through this
+	used  atomic.Bool              // for reading or writing, since a lock was taken
+	posix bool                     // its locks are fcntl's; guarded by lockFile.mu
 }
 
 var handlePool = sync.Pool{New: func() any { return new(handle) }}

@@ -19,7 +19,7 @@ type FS struct {
 	qidPaths QIDPaths
 	readOnly bool
 	model    Model
-	xattrs   xattrNames
+	hidden   string // prefix of hidden extended attributes
 
 	statfsType uint32 // 0: the host's
 
@@ -49,14 +49,14 @@ func New(cfg Config) (*FS, error) {
 		qidPaths:   cfg.QIDPaths,
 		readOnly:   cfg.ReadOnly,
 		model:      cfg.Model,
-		xattrs:     newXattrNames(cfg.HiddenXattrPrefix, cfg.XattrMap),
+		hidden:     cfg.HiddenXattrPrefix,
 		statfsType: cfg.StatFSType,
 		procFD:     -1,
 		creds:      processCredentials(),
 	}
 	fs.mounts.fd, fs.attaches.rootFD = -1, -1
 	fs.nodes.fds = &fs.fds
-	fs.locks.init(fs, cfg.MaxLockWaiters)
+	fs.locks.init(fs, cfg.MaxLockedFiles)
 	if err := fs.open(&cfg); err != nil {
 		_ = fs.Close()
 		return nil, err

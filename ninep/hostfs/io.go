@@ -29,6 +29,7 @@ func (f *file) Read(c *ninep.Call, dst []unix.Iovec, off uint64) (int, error) {
 	if e != 0 {
 		return 0, e
 	}
+	h.noteUse()
 	t := f.thread(c)
 	fd, e := h.pin(t)
 	if e != 0 {
@@ -78,18 +79,14 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 	if e != 0 {
 		return 0, e
 	}
+	h.noteUse()
 	t := f.thread(c)
 	fd, e := h.pin(t)
 	if e != 0 {
 		return 0, e
 	}
 	defer h.unpin()
-	if left > 0 {
-		t.keepSetIDs(f.at.fs, c.UID == rootUID)
-		if e := f.at.fs.shedCaps(t, f.n); e != 0 {
-			return 0, e
-		}
-	}
+	t.keepSetIDs(f.at.fs, c.UID == rootUID)
 	done := 0
 	for left > 0 {
 		n, e := pwritev2(fd, src[:min(len(src), maxIovecs)], off+uint64(done), 0)

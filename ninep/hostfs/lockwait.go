@@ -24,25 +24,23 @@ const (
 // lockWait is the waiting part of a lockTable. All but the channel is guarded by
 // lockTable.mu.
 type lockWait struct {
-	max     int
-	count   int // waiters, and those about to be
 	waiters []*lockWaiter
 	running bool
 	again   chan struct{} // room for one
 }
 
-// lockWaiter is a request that waits for a lock.
+// lockWaiter is a request that waits for a lock. The session keeps its fid, and so h,
+// until it is answered.
 type lockWaiter struct {
 	c         *ninep.Call
-	o         *lockOwner // in use
-	fl        unix.Flock_t
+	lf        *lockFile // in use
+	h         *handle
+	id        ownerID
+	span      lockSpan
 	cancelled bool
 }
 
-func (w *lockWait) init(most int) {
-	w.max = most
-	w.again = make(chan struct{}, 1)
-}
+func (w *lockWait) init() { w.again = make(chan struct{}, 1) }
 
 // retry makes the goroutine try at once.
 func (w *lockWait) retry() {
@@ -52,25 +50,17 @@ func (w *lockWait) retry() {
 	}
 }
 
-// await lets c wait for a lock of o's, whose use it takes over, if not too many do.
-func (lt *lockTable) await(c *ninep.Call, o *lockOwner, fl unix.Flock_t) bool {
-	lt.mu.Lock()
-	full := lt.wait.count >= lt.wait.max
-	if !full {
-		lt.wait.count++
-	}
-	lt.mu.Unlock()
-	if full {
-		return false
-	}
-	w := &lockWaiter{c: c, o: o, fl: fl}
-	c.Defer(func() {
+// await lets c wait for a lock, if not too many do. Then the use of w.lf is w's.
+func (lt *lockTable) await(c *ninep.Call, w *lockWaiter) bool {
+	deferred := c.Defer(func() {
 		lt.mu.Lock()
 		w.cancelled = true
 		lt.mu.Unlock()
 		lt.wait.retry()
 	})
-
+	if !deferred {
+		return false
+	}
 	// Not before Defer: from here on the answer can be given.
 	lt.mu.Lock()
 	lt.wait.waiters = append(lt.wait.waiters, w)
@@ -131,7 +121,10 @@ func (lt *lockTable) try(w *lockWaiter) {
 	lt.mu.Unlock()
 	status, e := ninep.LockBlocked, unix.Errno(0)
 	if !cancelled {
-		switch e = lt.set(w.o, w.fl); e {
+		w.lf.mu.Lock()
+		e = w.lf.acquire(w.h, w.id, w.span)
+		w.lf.mu.Unlock()
+		switch e {
 		case 0:
 			status = ninep.LockSuccess
 		case unix.EAGAIN:
@@ -141,9 +134,8 @@ func (lt *lockTable) try(w *lockWaiter) {
 		}
 	}
 	lt.mu.Lock()
-	lt.wait.count--
 	lt.wait.waiters = slices.DeleteFunc(lt.wait.waiters, func(other *lockWaiter) bool { return other == w })
 	lt.mu.Unlock()
-	lt.leave(w.o)
+	lt.leave(w.lf)
 	w.c.FinishLock(status, errorOf(e))
 }

@@ -24,6 +24,9 @@ const (
 	ownClock
 	// exactTimes: a change that follows a look has another change time.
 	exactTimes
+	// ownFlock: locks of flock(2) and of fcntl(2) are two things. Servers' file systems
+	// turn one into the other.
+	ownFlock
 )
 
 const (
@@ -39,15 +42,15 @@ func traitsOf(t *thread, fd int32) traits {
 	}
 	switch uint32(t.sfs.Type) {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
-		return anyUser | ownClock | multigrain
+		return anyUser | ownClock | ownFlock | multigrain
 	case unix.BTRFS_SUPER_MAGIC:
-		return anyUser | ownClock | multigrain | subvolumes
+		return anyUser | ownClock | ownFlock | multigrain | subvolumes
 	case unix.F2FS_SUPER_MAGIC, zfsMagic:
-		return anyUser | ownClock
+		return anyUser | ownClock | ownFlock
 	case bcachefsMagic:
-		return anyUser | ownClock | subvolumes
+		return anyUser | ownClock | ownFlock | subvolumes
 	case unix.OVERLAYFS_SUPER_MAGIC: // which asks below as the one who mounted it
-		return anyUser | ownNumbers
+		return anyUser | ownNumbers | ownFlock
 	}
 	return 0
 }

@@ -123,8 +123,9 @@ func (f *file) Lock(c *ninep.Call, l *ninep.Lock) (ninep.LockStatus, error) {
 		defer t.mu.Unlock()
 		if l.Flags&ninep.LockFlagBlock != 0 {
 			w := &waiter{c, want}
-			c.Defer(func() { t.cancel(w) })
-			t.waiting = append(t.waiting, w)
+			if c.Defer(func() { t.cancel(w) }) {
+				t.waiting = append(t.waiting, w)
+			}
 		}
 		return ninep.LockBlocked, nil
 	}

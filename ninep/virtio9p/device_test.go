@@ -236,6 +236,29 @@ func TestStopAnswersWaitingLocks(t *testing.T) {
 	expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
 }
 
+// A quarter of the ring may wait for locks, so that there is room for who will unlock.
+func TestWaitingLocksLeaveRoom(t *testing.T) {
+	r := newRig(t, &fake{lock: func(c *ninep.Call) (ninep.LockStatus, error) {
+		c.Defer(func() { c.FinishLock(ninep.LockBlocked, nil) })
+		return ninep.LockBlocked, nil
+	}})
+	r.attach()
+	r.open(rootFid, 0)
+	for i := range ringSize / 4 {
+		r.send(i, lockMsg(uint16(i)))
+	}
+	r.none(50 * time.Millisecond)
+	r.send(ringSize/4, lockMsg(ringSize/4))
+	slot, n := r.wait()
+	if slot != ringSize/4 {
+		t.Fatalf("slot %d came back", slot)
+	}
+	if st := expect(t, r.reply(slot, n), tLock)[0]; st != byte(ninep.LockBlocked) {
+		t.Errorf("lock status %d, want BLOCKED", st)
+	}
+	r.none(20 * time.Millisecond)
+}
+
 // A flushed request is given back before the Rflush, with its reply if it was running.
 func TestFlushComesAfterRunningRequest(t *testing.T) {
 	g := newGate()

@@ -54,6 +54,7 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 		maxThreads: min(d.cfg.MaxThreads, q.Size()),
 	}
 	s.drained.L = &s.mu
+	s.session.LimitWaiting(q.Size() / 4)
 	q.OnTrouble(
 		func(head uint16, err error) {
 			// The guest can cause this at will: one line a second, the counter has them all.

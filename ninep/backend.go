@@ -241,6 +241,13 @@ type File interface {
 	// the reply is encoded. Shared; f is open.
 	GetLock(c *Call, l *Lock) error
 
+	// Name appends to buf the last element of a path that leads to f: the name by
+	// which it was reached, or what that has become by renaming; "/" for the root
+	// of the attach. Parent returns the directory in which f has that name; EBUSY
+	// for the root. For 9P2000.u, which has no other way to say them. Exclusive.
+	Name(c *Call, buf []byte) []byte
+	Parent(c *Call) (File, error)
+
 	// Close ends the File: the fid is gone. Called once, last.
 	Close()
 }

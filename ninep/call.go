@@ -48,7 +48,7 @@ type Call struct {
 	Cookie any
 
 	// Set by the session for the backend.
-	UID uint32 // n_uname of the fid's attach: the user the request is made for
+	UID uint32 // of the fid's attach: the user the request is made for, or NoUID
 
 	state callState
 }

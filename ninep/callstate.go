@@ -42,6 +42,7 @@ type callState struct {
 	qids  [maxWalkNames]QID
 	attr  Attr
 	set   SetAttr
+	stat  Stat
 	fs    StatFS
 	lock  Lock
 	dir   DirWriter
@@ -98,7 +99,7 @@ func (st *callState) keep(f *fid, as class) {
 
 // decode reads the message's fields.
 func (st *callState) decode(fields func(*coder)) bool {
-	st.dec = coder{b: st.scratch[headerSize:st.size]}
+	st.dec = st.terms.dialect.coder(st.scratch[headerSize:st.size])
 	fields(&st.dec)
 	return st.dec.exact()
 }
@@ -114,17 +115,23 @@ func (st *callState) buffer(n int) []byte {
 	return st.big[:n]
 }
 
+// encodeTo points st.enc at b.
+func (st *callState) encodeTo(b []byte) {
+	st.enc = st.terms.dialect.coder(b)
+	st.enc.enc = true
+}
+
 // send encodes the reply with the fields, writes it to c.Out, and returns its
 // length.
 func (c *Call) send(fields func(*coder)) (int, error) {
 	st := &c.state
 	buf := st.reply[:]
-	st.enc = coder{b: buf[headerSize:], enc: true}
+	st.encodeTo(buf[headerSize:])
 	fields(&st.enc)
 	if st.enc.bad {
 		// A string of the backend's, or of the request's: at most 64 KiB.
 		buf = st.buffer(len(st.reply) + 1<<16)
-		st.enc = coder{b: buf[headerSize:], enc: true}
+		st.encodeTo(buf[headerSize:])
 		fields(&st.enc)
 	}
 	n := headerSize + st.enc.off
@@ -156,17 +163,34 @@ func (c *Call) sendCount(n int) (int, error) {
 	return readHeader + n, nil
 }
 
-// sendError sends an Rlerror, if there is room for one.
+// sendError sends an Rlerror or Rerror, if there is room for one.
 func (c *Call) sendError(e unix.Errno) int {
 	st := &c.state
 	st.failed = true
-	if c.OutLen < rlerrorSize {
-		return 0
+	n, typ := rlerrorSize, MsgRlerror
+	if st.terms.dialect.isL() {
+		if c.OutLen < n {
+			return 0
+		}
+		st.encodeTo(st.reply[headerSize:n])
+		ecode := uint32(e)
+		st.enc.u32(&ecode)
+	} else {
+		room := c.OutLen - rerrorSize
+		if st.terms.dialect == Dialect2000U {
+			room -= 4 // errno
+		}
+		if room < 0 {
+			return 0
+		}
+		var text [maxErrorText]byte
+		r := Rerror{EName: appendErrorText(text[:0], e), Errno: uint32(e)}
+		r.EName = r.EName[:min(len(r.EName), room)]
+		st.encodeTo(st.reply[headerSize:])
+		r.fields(&st.enc)
+		n, typ = headerSize+st.enc.off, MsgRerror
 	}
-	st.enc = coder{b: st.reply[headerSize:rlerrorSize], enc: true}
-	ecode := uint32(e)
-	st.enc.u32(&ecode)
-	putHeader(st.reply[:], rlerrorSize, MsgRlerror, st.tag)
-	CopyTo(c.Out, 0, st.reply[:rlerrorSize])
-	return rlerrorSize
+	putHeader(st.reply[:], n, typ, st.tag)
+	CopyTo(c.Out, 0, st.reply[:n])
+	return n
 }

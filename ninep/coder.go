@@ -13,7 +13,12 @@ type coder struct {
 	off int
 	enc bool
 	bad bool
+	// base leaves out the fields that 9P2000 does not have.
+	base bool
 }
+
+// coder returns a cursor that reads a message of the dialect.
+func (d Dialect) coder(b []byte) coder { return coder{b: b, base: d == Dialect2000} }
 
 // take returns the next n bytes, nil if there are fewer.
 func (c *coder) take(n int) []byte {
@@ -110,6 +115,9 @@ func (c *coder) data(v *[]byte) {
 }
 
 func (c *coder) qid(v *QID) {
+	if c.enc && c.base && v.Type == QTSymlink {
+		v = &QID{Type: QTFile, Version: v.Version, Path: v.Path} // symlinks are an extension
+	}
 	c.u8((*uint8)(&v.Type))
 	c.u32(&v.Version)
 	c.u64(&v.Path)

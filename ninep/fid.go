@@ -40,13 +40,21 @@ const (
 type fid struct {
 	// mu is held for the class of the operation, over file and kind.
 	mu   sync.RWMutex
-	file File   // nil for fidXattrRead
-	x    *xattr // of the xattr kinds
+	file File // nil for fidXattrRead
+	more *fidExtra
 
 	refs atomic.Int32 // the table's, and one for each request
 	id   uint32
-	uid  uint32 // n_uname of the attach that the fid descends from
+	uid  uint32 // of the attach that the fid descends from
 	kind fidKind
+	// removes says that the file is to be removed when the fid ends (ORCLOSE).
+	removes bool
+}
+
+// fidExtra is what few fids have.
+type fidExtra struct {
+	xattr xattr     // of the xattr kinds
+	dir   dirReader // of a directory that was opened by Topen or Tcreate
 }
 
 // fidPool takes the allocation out of Twalk and Tclunk.

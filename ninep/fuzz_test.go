@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +25,8 @@ const (
 	fuzzPieces               // in pieces of three bytes
 	fuzzLittle               // with room for replies of 20 bytes only
 	fuzzLate                 // no call ends before the last message is served
+	fuzzU                    // in 9P2000.u
+	fuzzBase                 // in 9P2000
 )
 
 // fuzzCalls bounds the requests in flight.
@@ -66,14 +69,23 @@ func (r *fuzzRig) publish(q *fuzzReq, n int) {
 		r.t.Fatalf("reply of %d bytes: % x", n, q.out[:n])
 	}
 	typ := ninep.MsgType(q.out[4])
-	if typ != ninep.MsgRlerror && (len(q.in) < 7 || typ != ninep.MsgType(q.in[4])+1) {
-		r.t.Fatalf("%v to % x", typ, q.in)
-	}
-	if typ == ninep.MsgRlerror {
+	switch {
+	case typ == ninep.MsgRlerror:
 		var e ninep.Rlerror
 		if _, err := ninep.ParseMessage(q.out[:n], &e); err != nil || e.Ecode == 0 || e.Ecode > 4095 {
 			r.t.Fatalf("Rlerror % x", q.out[:n])
 		}
+	case typ == ninep.MsgRerror:
+		var e ninep.Rerror
+		if _, err := ninep.Dialect2000U.ParseMessage(q.out[:n], &e); err == nil {
+			if e.Errno == 0 || e.Errno > 4095 {
+				r.t.Fatalf("Rerror % x", q.out[:n])
+			}
+		} else if _, err := ninep.Dialect2000.ParseMessage(q.out[:n], &e); err != nil {
+			r.t.Fatalf("Rerror % x", q.out[:n])
+		}
+	case len(q.in) < 7 || typ != ninep.MsgType(q.in[4])+1:
+		r.t.Fatalf("%v to % x", typ, q.in)
 	}
 	if len(q.in) >= 7 && string(q.out[5:7]) != string(q.in[5:7]) {
 		r.t.Fatalf("tag of % x to % x", q.out[:n], q.in)
@@ -149,7 +161,7 @@ func FuzzServe(f *testing.F) {
 			Backend: fs, MaxMsize: 8192, MaxFIDs: 100, MaxXattrBytes: 1 << 20, ReadOnly: r.mode&fuzzReadOnly != 0,
 		})
 		if r.mode&fuzzFresh == 0 {
-			for _, m := range fuzzPrelude {
+			for _, m := range fuzzPrelude(r.mode) {
 				r.send(m)
 			}
 		}
@@ -177,13 +189,26 @@ func FuzzServe(f *testing.F) {
 }
 
 // fuzzPrelude is what goes before the messages of most inputs.
-var fuzzPrelude = [][]byte{
-	mustEncode(ninep.NoTag, &ninep.Tversion{Msize: 8192, Version: ninep.Name("9P2000.L")}),
-	mustEncode(1, &ninep.Tattach{FID: 0, AFID: ninep.NoFID}),
+func fuzzPrelude(mode byte) [][]byte {
+	d := fuzzDialect(mode)
+	return [][]byte{
+		mustEncode(d, ninep.NoTag, &ninep.Tversion{Msize: 8192, Version: ninep.Name(d.String())}),
+		mustEncode(d, 1, &ninep.Tattach{FID: 0, AFID: ninep.NoFID}),
+	}
 }
 
-func mustEncode(tag uint16, m ninep.Message) []byte {
-	b, err := ninep.AppendMessage(nil, tag, m)
+func fuzzDialect(mode byte) ninep.Dialect {
+	switch {
+	case mode&fuzzBase != 0:
+		return ninep.Dialect2000
+	case mode&fuzzU != 0:
+		return ninep.Dialect2000U
+	}
+	return ninep.Dialect2000L
+}
+
+func mustEncode(d ninep.Dialect, tag uint16, m ninep.Message) []byte {
+	b, err := d.AppendMessage(nil, tag, m)
 	if err != nil {
 		panic(err)
 	}
@@ -194,7 +219,7 @@ func mustEncode(tag uint16, m ninep.Message) []byte {
 func session(mode byte, msgs ...ninep.Message) []byte {
 	b := []byte{mode}
 	for i, m := range msgs {
-		b = append(b, mustEncode(uint16(i+2), m)...)
+		b = append(b, mustEncode(fuzzDialect(mode), uint16(i+2), m)...)
 	}
 	return b
 }
@@ -233,7 +258,7 @@ func fuzzSeeds() map[string][]byte {
 	for i := range 20 {
 		flushes = append(flushes, &ninep.Tflush{OldTag: uint16(5 + i)})
 	}
-	return map[string][]byte{
+	seeds := map[string][]byte{
 		"version":        session(fuzzFresh, &ninep.Tversion{Msize: 4096, Version: n("9P2000.L")}),
 		"version_u":      session(fuzzFresh, &ninep.Tversion{Msize: 4096, Version: n("9P2000.u")}),
 		"version_small":  session(fuzzFresh, &ninep.Tversion{Msize: 4095, Version: n("9P2000.L")}),
@@ -296,6 +321,8 @@ func fuzzSeeds() map[string][]byte {
 		"hostile_xattr_fid_misused":  session(0, &ninep.Txattrwalk{FID: 0, NewFID: 1}, &ninep.Tlopen{FID: 1}, &ninep.Twalk{FID: 1, NewFID: 2}, &ninep.Tlink{DFID: 1, FID: 1, Name: n("x")}, &ninep.Tremove{FID: 1}),
 		"hostile_nofid":              session(0, &ninep.Twalk{FID: 0, NewFID: ninep.NoFID}, &ninep.Tclunk{FID: ninep.NoFID}),
 	}
+	maps.Copy(seeds, fuzzSeedsU())
+	return seeds
 }
 
 var update = flag.Bool("update", false, "write testdata/fuzz/FuzzServe")

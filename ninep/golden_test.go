@@ -13,11 +13,15 @@ import (
 )
 
 // golden are messages and their bytes, written down by hand from the field lists
-// of the protocol document and of the Linux client. The tag is always 0x0201.
-var golden = []struct {
+// of the protocol documents and of the Linux client. The tag is always 0x0201.
+var golden = append(goldenL[:len(goldenL):len(goldenL)], goldenU...)
+
+type goldenMessage struct {
 	m    Message
 	wire string
-}{
+}
+
+var goldenL = []goldenMessage{
 	{&Tversion{Msize: 8192, Version: Name("9P2000.L")},
 		"15000000 64 0102 00200000 0800 39503230 30302e4c"},
 	{&Rversion{Msize: 8192, Version: Name("9P2000.L")},
@@ -149,6 +153,71 @@ var golden = []struct {
 		"07000000 4d 0102"},
 }
 
+// statU is a Stat of 9P2000.u, stat9P the same in 9P2000.
+var statU = Stat{
+	Type: 1, Dev: 2, QID: QID{QTDir, 3, 4}, Mode: DMDir | 0o755, ATime: 5, MTime: 6, Length: 7,
+	Name: Name("d"), UID: Name("10"), GID: Name("11"), MUID: Name(""), Extension: Name("HARDLINKCOUNT 2"),
+	NUID: 10, NGID: 11, NMUID: NoUID,
+}
+
+var stat9P = func() Stat {
+	st := statU
+	st.Extension, st.NUID, st.NGID, st.NMUID = nil, NoUID, NoUID, NoUID
+	return st
+}()
+
+// newName is what renames a file, in either.
+func newName(ext Name) Stat {
+	st := NullStat()
+	st.Name, st.UID, st.GID, st.MUID, st.Extension = Name("n"), Name(""), Name(""), Name(""), ext
+	return st
+}
+
+const (
+	statHead = "0100 02000000 80 03000000 0400000000000000 ed010080 05000000 06000000 0700000000000000" +
+		"0100 64 0200 3130 0200 3131 0000"
+	nullHead = "ffff ffffffff ff ffffffff ffffffffffffffff ffffffff ffffffff ffffffff ffffffffffffffff" +
+		"0100 6e 0000 0000 0000"
+)
+
+// goldenU are messages of 9P2000.u.
+var goldenU = []goldenMessage{
+	{&Rerror{EName: Name("No such file or directory"), Errno: 2},
+		"26000000 6b 0102 1900 4e6f2073756368 2066696c65 206f72 206469726563746f7279 02000000"},
+	{&Topen{FID: 1, Mode: OWrite | OTrunc},
+		"0c000000 70 0102 01000000 11"},
+	{&Ropen{QID: QID{Version: 1, Path: 2}, IOUnit: 0x1000},
+		"18000000 71 0102 00 01000000 0200000000000000 00100000"},
+	{&Tcreate{FID: 1, Name: Name("new"), Perm: DMSymlink | 0o777, Mode: ORead, Extension: Name("to")},
+		"19000000 72 0102 01000000 0300 6e6577 ff010002 00 0200 746f"},
+	{&Rcreate{QID: QID{Version: 1, Path: 2}, IOUnit: 0x1000},
+		"18000000 73 0102 00 01000000 0200000000000000 00100000"},
+	{&Tstat{FID: 1},
+		"0b000000 7c 0102 01000000"},
+	{&Rstat{Stat: statU},
+		"5c000000 7d 0102 5300 5100" + statHead + "0f00 48415244 4c494e4b 434f554e 542032 0a000000 0b000000 ffffffff"},
+	{&Twstat{FID: 1, Stat: newName(Name(""))},
+		"4d000000 7e 0102 01000000 4000 3e00" + nullHead + "0000 ffffffff ffffffff ffffffff"},
+	{&Rwstat{},
+		"07000000 7f 0102"},
+}
+
+// golden9P are the messages that are other ones in 9P2000.
+var golden9P = []goldenMessage{
+	{&Tauth{AFID: 1, UName: Name("u"), AName: Name("a")},
+		"11000000 66 0102 01000000 0100 75 0100 61"},
+	{&Tattach{FID: 1, AFID: NoFID, UName: Name("root"), AName: Name("")},
+		"17000000 68 0102 01000000 ffffffff 0400 726f6f74 0000"},
+	{&Rerror{EName: Name("No such file or directory")},
+		"22000000 6b 0102 1900 4e6f2073756368 2066696c65 206f72 206469726563746f7279"},
+	{&Tcreate{FID: 1, Name: Name("new"), Perm: DMDir | 0o755},
+		"15000000 72 0102 01000000 0300 6e6577 ed010080 00"},
+	{&Rstat{Stat: stat9P},
+		"3f000000 7d 0102 3600 3400" + statHead},
+	{&Twstat{FID: 1, Stat: newName(nil)},
+		"3f000000 7e 0102 01000000 3200 3000" + nullHead},
+}
+
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
@@ -158,12 +227,16 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-func TestGolden(t *testing.T) {
+func TestGolden(t *testing.T)       { testGolden(t, Dialect2000L, goldenL) }
+func TestGoldenU(t *testing.T)      { testGolden(t, Dialect2000U, goldenU) }
+func TestGolden9P2000(t *testing.T) { testGolden(t, Dialect2000, golden9P) }
+
+func testGolden(t *testing.T, d Dialect, golden []goldenMessage) {
 	for _, g := range golden {
 		name := reflect.TypeOf(g.m).Elem().Name()
 		t.Run(name, func(t *testing.T) {
 			want := unhex(t, g.wire)
-			got, err := AppendMessage(nil, 0x0201, g.m)
+			got, err := d.AppendMessage(nil, 0x0201, g.m)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +247,7 @@ func TestGolden(t *testing.T) {
 				t.Errorf("type is called %v", g.m.Type())
 			}
 			back := newMessage(g.m)
-			tag, err := ParseMessage(want, back)
+			tag, err := d.ParseMessage(want, back)
 			if err != nil || tag != 0x0201 {
 				t.Fatalf("tag %#x, %v", tag, err)
 			}
@@ -187,13 +260,13 @@ func TestGolden(t *testing.T) {
 				if n >= headerSize {
 					putHeader(cut, n, g.m.Type(), 0x0201)
 				}
-				if _, err := ParseMessage(cut, newMessage(g.m)); err != unix.EBADMSG {
+				if _, err := d.ParseMessage(cut, newMessage(g.m)); err != unix.EBADMSG {
 					t.Errorf("%d of %d bytes: %v", n, len(want), err)
 				}
 			}
 			long := append(bytes.Clone(want), 0)
 			putHeader(long, len(long), g.m.Type(), 0x0201)
-			if _, err := ParseMessage(long, newMessage(g.m)); err != unix.EBADMSG {
+			if _, err := d.ParseMessage(long, newMessage(g.m)); err != unix.EBADMSG {
 				t.Errorf("one byte too many: %v", err)
 			}
 		})
@@ -223,6 +296,50 @@ func TestEveryOperationHasGoldenBytes(t *testing.T) {
 		}
 		if o.run != nil && !seen[o.typ+1] {
 			t.Errorf("no golden bytes for %v", o.typ+1)
+		}
+	}
+}
+
+// TestSizesOfStatsAreNotTrusted takes what clients send that miscount.
+func TestSizesOfStatsAreNotTrusted(t *testing.T) {
+	for _, sizes := range []string{"0000 0000", "ffff ffff", "4200 4000"} {
+		wire := "4d000000 7e 0102 01000000" + sizes + nullHead + "0000 ffffffff ffffffff ffffffff"
+		var m Twstat
+		if _, err := Dialect2000U.ParseMessage(unhex(t, wire), &m); err != nil || string(m.Stat.Name) != "n" {
+			t.Errorf("sizes %s: %v", sizes, err)
+		}
+	}
+}
+
+func TestBaseHasNoSymlinks(t *testing.T) {
+	r := &Rwalk{QIDs: []QID{{QTDir, 1, 2}, {QTSymlink, 3, 4}}}
+	got, err := Dialect2000.AppendMessage(nil, 0x0201, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := unhex(t, "23000000 6f 0102 0200 80 01000000 0200000000000000 00 03000000 0400000000000000"); !bytes.Equal(got, want) {
+		t.Errorf("encoded\n% x, want\n% x", got, want)
+	}
+	if r.QIDs[1].Type != QTSymlink {
+		t.Error("encoding has changed the message")
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	for d, wire := range map[Dialect]string{
+		Dialect2000U: "5100" + statHead + "0f00 48415244 4c494e4b 434f554e 542032 0a000000 0b000000 ffffffff",
+		Dialect2000:  "3400" + statHead,
+	} {
+		one := unhex(t, wire)
+		var st Stat
+		rest, ok := d.ParseStat(append(bytes.Clone(one), one...), &st)
+		if !ok || !bytes.Equal(rest, one) || string(st.Name) != "d" || st.Length != 7 {
+			t.Errorf("%v: %+v, rest % x", d, st, rest)
+		}
+		for n := range one {
+			if _, ok := d.ParseStat(one[:n], &st); ok {
+				t.Errorf("%v: %d of %d bytes are a stat", d, n, len(one))
+			}
 		}
 	}
 }

@@ -109,9 +109,12 @@ func (s *Session) read(c *Call) (int, error) {
 	}
 	switch f.kind {
 	case fidDir:
-		return 0, unix.EISDIR
+		if f.more == nil { // opened by Tlopen
+			return 0, unix.EISDIR
+		}
+		n, err = s.readStats(c, f, m.Offset, min(n, maxDirData))
 	case fidXattrRead:
-		n = f.x.read(c.Out, m.Offset, n)
+		n = f.more.xattr.read(c.Out, m.Offset, n)
 	default:
 		n, err = f.file.Read(c, st.payload(c.Out, readHeader, n), m.Offset)
 	}
@@ -144,7 +147,7 @@ func (s *Session) write(c *Call) (int, error) {
 		return 0, err
 	}
 	if f.kind == fidXattrWrite {
-		n, err = f.x.write(c.In, m.Offset, n)
+		n, err = f.more.xattr.write(c.In, m.Offset, n)
 	} else {
 		n, err = f.file.Write(c, st.payload(c.In, writeHeader, n), m.Offset)
 	}

@@ -9,12 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// versionL is the one dialect that is served.
-const versionL = "9P2000.L"
-
-// versionUnknown answers a dialect that is not served.
-const versionUnknown = "unknown"
-
 // version starts the session over: whatever was before is clunked, also if
 // nothing is agreed to then.
 func (s *Session) version(c *Call) (int, error) {
@@ -26,28 +20,49 @@ func (s *Session) version(c *Call) (int, error) {
 		s.reset(noTerms(), c.state.seq)
 		return 0, unix.EMSGSIZE
 	}
-	next := terms{msize: min(m.Msize, s.cfg.MaxMsize)}
-	answer := versionUnknown
-	if string(m.Version) == versionL {
-		next.dialect, answer = dialectL, versionL
-	}
+	next := terms{msize: min(m.Msize, s.cfg.MaxMsize), dialect: negotiate(m.Version)}
 	s.reset(&next, c.state.seq)
-	r := Rversion{Msize: next.msize, Version: Name(answer)}
+	r := Rversion{Msize: next.msize, Version: Name(next.dialect.String())}
 	return c.send(r.fields)
 }
 
-// attach makes a fid for the root that aname selects. afid and uname are ignored:
-// there is no authentication beyond having the device, and the user is n_uname.
+// userOf returns the user that uname names, for a client that has no numbers for
+// users: one who goes by a number, or root, and nobody for all others, whom only
+// the client knows.
+func userOf(uname Name) uint32 {
+	if uid, ok := parseDecimal(uname); ok {
+		return uid
+	}
+	switch string(uname) {
+	case "":
+		return NoUID
+	case "root":
+		return 0
+	}
+	return overflowUID
+}
+
+// overflowUID is the user nobody, as Linux numbers it.
+const overflowUID = 65534
+
+// attach makes a fid for the root that aname selects. There is no authentication
+// beyond having the device, so no afid is one. The user is n_uname, and uname only
+// where the dialect has no other.
 func (s *Session) attach(c *Call) (int, error) {
 	var m Tattach
 	if !c.state.decode(m.fields) {
 		return 0, errMalformed
 	}
 	switch {
+	case m.AFID != NoFID:
+		return 0, unix.EBADF
 	case bytes.IndexByte(m.AName, 0) >= 0:
 		return 0, unix.ENOENT
 	case len(m.AName) > maxPath:
 		return 0, unix.ENAMETOOLONG
+	}
+	if c.state.terms.dialect == Dialect2000 {
+		m.NUName = userOf(m.UName)
 	}
 	c.UID = m.NUName
 	file, qid, err := s.cfg.Backend.Attach(c, m.AName)
@@ -150,7 +165,7 @@ func (s *Session) clunk(c *Call) (int, error) {
 	c.UID = f.uid
 	s.release(func(w *Call) bool { return w.state.park.fid == f })
 	if f.kind == fidXattrWrite {
-		if err := f.x.apply(c, f.file); err != nil {
+		if err := f.more.xattr.apply(c, f.file); err != nil {
 			return 0, err
 		}
 	}
@@ -179,6 +194,7 @@ func (s *Session) remove(c *Call) (int, error) {
 	case s.cfg.ReadOnly:
 		return 0, unix.EROFS
 	}
+	f.removes = false
 	if err := f.file.Remove(c); err != nil {
 		return 0, err
 	}

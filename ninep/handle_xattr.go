@@ -23,14 +23,15 @@ type xattr struct {
 	end   int        // of what was written
 }
 
-// newXattr returns an xattr that is counted as n bytes.
-func (s *Session) newXattr(n int) (*xattr, error) {
+// newXattr returns what a fid needs that stands for a value, which is counted as n
+// bytes.
+func (s *Session) newXattr(n int) (*fidExtra, error) {
 	charge := int64(n) + 128 // and itself
 	if s.xattr.Add(charge) > s.cfg.MaxXattrBytes {
 		s.xattr.Add(-charge)
 		return nil, unix.ENOMEM
 	}
-	return &xattr{charge: charge}, nil
+	return &fidExtra{xattr: xattr{charge: charge}}, nil
 }
 
 // read copies from the value at off to what follows the header of an Rread.
@@ -111,13 +112,13 @@ func (s *Session) xattrwalk(c *Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	x, err := s.newXattr(len(value))
+	more, err := s.newXattr(len(value))
 	if err != nil {
 		return 0, err
 	}
-	x.value = value
+	more.xattr.value = value
 	nf := newFID(m.NewFID, f.uid, fidXattrRead, nil)
-	nf.x = x
+	nf.more = more
 	if err := s.enter(c, nf); err != nil {
 		return 0, err
 	}
@@ -144,11 +145,12 @@ func (s *Session) xattrcreate(c *Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	x, err := s.newXattr(int(m.Size))
+	more, err := s.newXattr(int(m.Size))
 	if err != nil {
 		return 0, err
 	}
+	x := &more.xattr
 	x.name, x.flags, x.size = string(m.Name), int(m.Flags), int(m.Size)
-	f.x, f.kind = x, fidXattrWrite
+	f.more, f.kind = more, fidXattrWrite
 	return c.sendEmpty()
 }

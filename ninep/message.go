@@ -17,13 +17,22 @@ type Message interface {
 	fields(c *coder)
 }
 
+// AppendMessage is AppendMessage of a dialect with extensions.
+func AppendMessage(b []byte, tag uint16, m Message) ([]byte, error) {
+	return Dialect2000L.AppendMessage(b, tag, m)
+}
+
+// ParseMessage is ParseMessage of a dialect with extensions.
+func ParseMessage(b []byte, m Message) (uint16, error) { return Dialect2000L.ParseMessage(b, m) }
+
 // AppendMessage appends the message m under tag to b. It fails with EMSGSIZE when
 // a string is longer than its length field can say.
-func AppendMessage(b []byte, tag uint16, m Message) ([]byte, error) {
+func (d Dialect) AppendMessage(b []byte, tag uint16, m Message) ([]byte, error) {
 	for room := 512; ; room *= 4 {
 		start := len(b)
 		buf := append(b, make([]byte, room)...)[start:]
-		c := coder{b: buf[headerSize:], enc: true}
+		c := d.coder(buf[headerSize:])
+		c.enc = true
 		m.fields(&c)
 		if !c.bad {
 			n := headerSize + c.off
@@ -37,9 +46,10 @@ func AppendMessage(b []byte, tag uint16, m Message) ([]byte, error) {
 }
 
 // ParseMessage decodes the message b, which must be of m's type, to m, and returns
-// its tag. Names and data in m lie in b. An Rlerror, unless m is one, is returned
-// as its unix.Errno; a message that is malformed or of another type is EBADMSG.
-func ParseMessage(b []byte, m Message) (uint16, error) {
+// its tag. Names and data in m lie in b. An Rlerror or Rerror, unless m is one, is
+// returned as its unix.Errno; a message that is malformed or of another type is
+// EBADMSG.
+func (d Dialect) ParseMessage(b []byte, m Message) (uint16, error) {
 	if len(b) < headerSize {
 		return NoTag, unix.EBADMSG
 	}
@@ -47,21 +57,30 @@ func ParseMessage(b []byte, m Message) (uint16, error) {
 	if uint64(size) != uint64(len(b)) {
 		return tag, unix.EBADMSG
 	}
-	c := coder{b: b[headerSize:]}
-	if typ == MsgRlerror && m.Type() != MsgRlerror {
+	c := d.coder(b[headerSize:])
+	var failed unix.Errno
+	switch {
+	case typ == m.Type():
+		m.fields(&c)
+	case typ == MsgRlerror:
 		var e Rlerror
 		e.fields(&c)
-		if !c.exact() {
-			return tag, unix.EBADMSG
+		failed = unix.Errno(e.Ecode)
+	case typ == MsgRerror:
+		var e Rerror
+		e.fields(&c)
+		failed = unix.Errno(e.Errno)
+		if c.base {
+			failed = errnoOfText(e.EName)
 		}
-		return tag, unix.Errno(e.Ecode)
-	}
-	if typ != m.Type() {
+	default:
 		return tag, unix.EBADMSG
 	}
-	m.fields(&c)
 	if !c.exact() {
 		return tag, unix.EBADMSG
+	}
+	if typ != m.Type() {
+		return tag, failed
 	}
 	return tag, nil
 }

@@ -24,7 +24,7 @@ func (m *Rversion) fields(c *coder) {
 	c.str(&m.Version)
 }
 
-// Tauth: afid[4] uname[s] aname[s] n_uname[4].
+// Tauth: afid[4] uname[s] aname[s] n_uname[4]; n_uname is not in 9P2000.
 type Tauth struct {
 	AFID   uint32
 	UName  Name
@@ -36,10 +36,12 @@ func (m *Tauth) fields(c *coder) {
 	c.u32(&m.AFID)
 	c.str(&m.UName)
 	c.str(&m.AName)
-	c.u32(&m.NUName)
+	if !c.base {
+		c.u32(&m.NUName)
+	}
 }
 
-// Tattach: fid[4] afid[4] uname[s] aname[s] n_uname[4].
+// Tattach: fid[4] afid[4] uname[s] aname[s] n_uname[4]; n_uname is not in 9P2000.
 type Tattach struct {
 	FID    uint32
 	AFID   uint32
@@ -53,7 +55,9 @@ func (m *Tattach) fields(c *coder) {
 	c.u32(&m.AFID)
 	c.str(&m.UName)
 	c.str(&m.AName)
-	c.u32(&m.NUName)
+	if !c.base {
+		c.u32(&m.NUName)
+	}
 }
 
 // Rattach: qid[13].

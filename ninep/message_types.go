@@ -21,6 +21,33 @@ func (*Rattach) Type() MsgType { return MsgTattach + 1 }
 func (*Rlerror) Type() MsgType { return MsgRlerror }
 
 // Type implements Message.
+func (*Rerror) Type() MsgType { return MsgRerror }
+
+// Type implements Message.
+func (*Topen) Type() MsgType { return MsgTopen }
+
+// Type implements Message.
+func (*Ropen) Type() MsgType { return MsgTopen + 1 }
+
+// Type implements Message.
+func (*Tcreate) Type() MsgType { return MsgTcreate }
+
+// Type implements Message.
+func (*Rcreate) Type() MsgType { return MsgTcreate + 1 }
+
+// Type implements Message.
+func (*Tstat) Type() MsgType { return MsgTstat }
+
+// Type implements Message.
+func (*Rstat) Type() MsgType { return MsgTstat + 1 }
+
+// Type implements Message.
+func (*Twstat) Type() MsgType { return MsgTwstat }
+
+// Type implements Message.
+func (*Rwstat) Type() MsgType { return MsgTwstat + 1 }
+
+// Type implements Message.
 func (*Tflush) Type() MsgType { return MsgTflush }
 
 // Type implements Message.

@@ -7,7 +7,7 @@ import "strconv"
 // MsgType is the type byte of a message. The reply to type t has type t+1.
 type MsgType uint8
 
-// The T-messages of 9P2000.L.
+// The T-messages of 9P2000.L and of 9P2000.u.
 const (
 	MsgTstatfs      MsgType = 8
 	MsgTlopen       MsgType = 12
@@ -33,14 +33,22 @@ const (
 	MsgTattach      MsgType = 104
 	MsgTflush       MsgType = 108
 	MsgTwalk        MsgType = 110
+	MsgTopen        MsgType = 112
+	MsgTcreate      MsgType = 114
 	MsgTread        MsgType = 116
 	MsgTwrite       MsgType = 118
 	MsgTclunk       MsgType = 120
 	MsgTremove      MsgType = 122
+	MsgTstat        MsgType = 124
+	MsgTwstat       MsgType = 126
 )
 
-// MsgRlerror is the reply to any request that failed.
-const MsgRlerror MsgType = 7
+// The replies to any request that failed: the first in 9P2000.L, the other in
+// 9P2000.u and 9P2000.
+const (
+	MsgRlerror MsgType = 7
+	MsgRerror  MsgType = 107
+)
 
 // String returns the spec's name, or the number of a type that the server does
 // not know.
@@ -48,6 +56,8 @@ func (t MsgType) String() string {
 	switch {
 	case t == MsgRlerror:
 		return "Rlerror"
+	case t == MsgRerror:
+		return "Rerror"
 	case opIndex[t] != 0:
 		return "T" + ops[opIndex[t]].name
 	case t > 0 && opIndex[t-1] != 0:
@@ -60,15 +70,17 @@ func (t MsgType) String() string {
 const (
 	headerSize  = 7  // size[4] type[1] tag[2]
 	rlerrorSize = 11 // header ecode[4]
+	rerrorSize  = 9  // header, length of ename
 	readHeader  = 11 // header count[4]: Rread, Rreaddir, Rwrite
 	writeHeader = 23 // header fid[4] offset[8] count[4]: Twrite
 	ioHeader    = 24 // P9_IOHDRSZ: what the Linux client takes off msize for I/O
 )
 
-// NoTag and NoFID are the values that stand for none.
+// NoTag, NoFID and NoUID (P9_NONUNAME) are the values that stand for none.
 const (
 	NoTag uint16 = 0xffff
 	NoFID uint32 = 0xffffffff
+	NoUID uint32 = 0xffffffff
 )
 
 // Limits of the protocol.
@@ -78,4 +90,5 @@ const (
 	maxName      = 255  // NAME_MAX, and XATTR_NAME_MAX
 	maxPath      = 4095 // PATH_MAX without its NUL
 	maxXattr     = 65536
+	maxErrorText = 64 // of an Rerror; what strerror says is shorter
 )

@@ -6,6 +6,7 @@ package ninep
 type op struct {
 	typ   MsgType
 	name  string // of the operation in statistics, and of T- and R-message
+	in    dialectSet
 	run   func(*Session, *Call) (int, error)
 	class class   // how the first fid is held
 	kinds fidKind // states of the first fid that are taken; else EINVAL
@@ -17,51 +18,57 @@ type opFlags uint8
 
 const (
 	opChanges opFlags = 1 << iota // changes the tree: EROFS on a read-only export
-	opAnyTime                     // also before a version was agreed to
 	opMustRun                     // even if it is flushed before it has begun
 )
 
 // opCount is the number of rows of ops.
-const opCount = 29
+const opCount = 33
 
 // ops is the dispatch table. An operation's index in it is also its place in the
 // statistics; the first row stands for all types that are not served.
 //
-// Tlopen and Tremove have no opChanges: the one depends on its flags, the other
-// clunks its fid even where it removes nothing. Tlock changes no file.
+// Tlopen, Topen, Twstat and Tremove have no opChanges: with the first three it
+// depends on what they say, and Tremove clunks its fid even where it removes
+// nothing. Tlock changes no file.
+//
+// A message of another dialect is refused: none has two ways to say one thing.
 //
 // Where a client flushes a Tclunk or a Tremove it takes the fid for gone, and will
 // use its number again: so those are done even then.
 var ops = [opCount]op{
-	{name: "unknown", flags: opAnyTime},
-	{MsgTversion, "version", (*Session).version, classNone, 0, opAnyTime | opMustRun, 13},
-	{MsgTauth, "auth", nil, classNone, 0, 0, 0},
-	{MsgTattach, "attach", (*Session).attach, classNone, 0, 0, 20},
-	{MsgTflush, "flush", (*Session).flush, classNone, 0, opAnyTime | opMustRun, 7},
-	{MsgTwalk, "walk", (*Session).walk, shared, fidTree, 0, 9},
-	{MsgTclunk, "clunk", (*Session).clunk, classNone, 0, opMustRun, 7},
-	{MsgTremove, "remove", (*Session).remove, exclusive, fidTree, opMustRun, 7},
-	{MsgTlopen, "lopen", (*Session).lopen, exclusive, fidPath, 0, 24},
-	{MsgTlcreate, "lcreate", (*Session).lcreate, exclusive, fidPath, opChanges, 24},
-	{MsgTread, "read", (*Session).read, shared, fidOpen | fidXattrRead, 0, 11},
-	{MsgTwrite, "write", (*Session).write, shared, fidFile | fidXattrWrite, opChanges, 11},
-	{MsgTreaddir, "readdir", (*Session).readdir, shared, fidOpen, 0, 11},
-	{MsgTfsync, "fsync", (*Session).fsync, shared, fidOpen, 0, 7},
-	{MsgTgetattr, "getattr", (*Session).getattr, shared, fidTree, 0, 160},
-	{MsgTsetattr, "setattr", (*Session).setattr, shared, fidTree, opChanges, 7},
-	{MsgTstatfs, "statfs", (*Session).statfs, shared, fidTree, 0, 67},
-	{MsgTxattrwalk, "xattrwalk", (*Session).xattrwalk, shared, fidTree, 0, 15},
-	{MsgTxattrcreate, "xattrcreate", (*Session).xattrcreate, exclusive, fidPath, opChanges, 7},
-	{MsgTlock, "lock", (*Session).lock, shared, fidOpen, 0, 8},
-	{MsgTgetlock, "getlock", (*Session).getlock, shared, fidOpen, 0, 30},
-	{MsgTsymlink, "symlink", (*Session).symlink, shared, fidTree, opChanges, 20},
-	{MsgTmknod, "mknod", (*Session).mknod, shared, fidTree, opChanges, 20},
-	{MsgTmkdir, "mkdir", (*Session).mkdir, shared, fidTree, opChanges, 20},
-	{MsgTlink, "link", (*Session).link, shared, fidTree, opChanges, 7},
-	{MsgTreadlink, "readlink", (*Session).readlink, shared, fidTree, 0, 9},
-	{MsgTrename, "rename", (*Session).rename, exclusive, fidTree, opChanges, 7},
-	{MsgTrenameat, "renameat", (*Session).renameat, shared, fidTree, opChanges, 7},
-	{MsgTunlinkat, "unlinkat", (*Session).unlinkat, shared, fidTree, opChanges, 7},
+	{name: "unknown", in: anyTime},
+	{MsgTversion, "version", anyTime, (*Session).version, classNone, 0, opMustRun, 13},
+	{MsgTauth, "auth", every, nil, classNone, 0, 0, 0},
+	{MsgTattach, "attach", every, (*Session).attach, classNone, 0, 0, 20},
+	{MsgTflush, "flush", anyTime, (*Session).flush, classNone, 0, opMustRun, 7},
+	{MsgTwalk, "walk", every, (*Session).walk, shared, fidTree, 0, 9},
+	{MsgTclunk, "clunk", every, (*Session).clunk, classNone, 0, opMustRun, 7},
+	{MsgTremove, "remove", every, (*Session).remove, exclusive, fidTree, opMustRun, 7},
+	{MsgTlopen, "lopen", onlyL, (*Session).lopen, exclusive, fidPath, 0, 24},
+	{MsgTlcreate, "lcreate", onlyL, (*Session).lcreate, exclusive, fidPath, opChanges, 24},
+	{MsgTread, "read", every, (*Session).read, shared, fidOpen | fidXattrRead, 0, 11},
+	{MsgTwrite, "write", every, (*Session).write, shared, fidFile | fidXattrWrite, opChanges, 11},
+	{MsgTreaddir, "readdir", onlyL, (*Session).readdir, shared, fidOpen, 0, 11},
+	{MsgTfsync, "fsync", onlyL, (*Session).fsync, shared, fidOpen, 0, 7},
+	{MsgTopen, "open", onlyU, (*Session).open, exclusive, fidPath, 0, 24},
+	{MsgTcreate, "create", onlyU, (*Session).create, exclusive, fidPath, opChanges, 24},
+	{MsgTstat, "stat", onlyU, (*Session).stat, exclusive, fidTree, 0, 58},
+	{MsgTwstat, "wstat", onlyU, (*Session).wstat, exclusive, fidTree, 0, 7},
+	{MsgTgetattr, "getattr", onlyL, (*Session).getattr, shared, fidTree, 0, 160},
+	{MsgTsetattr, "setattr", onlyL, (*Session).setattr, shared, fidTree, opChanges, 7},
+	{MsgTstatfs, "statfs", onlyL, (*Session).statfs, shared, fidTree, 0, 67},
+	{MsgTxattrwalk, "xattrwalk", onlyL, (*Session).xattrwalk, shared, fidTree, 0, 15},
+	{MsgTxattrcreate, "xattrcreate", onlyL, (*Session).xattrcreate, exclusive, fidPath, opChanges, 7},
+	{MsgTlock, "lock", onlyL, (*Session).lock, shared, fidOpen, 0, 8},
+	{MsgTgetlock, "getlock", onlyL, (*Session).getlock, shared, fidOpen, 0, 30},
+	{MsgTsymlink, "symlink", onlyL, (*Session).symlink, shared, fidTree, opChanges, 20},
+	{MsgTmknod, "mknod", onlyL, (*Session).mknod, shared, fidTree, opChanges, 20},
+	{MsgTmkdir, "mkdir", onlyL, (*Session).mkdir, shared, fidTree, opChanges, 20},
+	{MsgTlink, "link", onlyL, (*Session).link, shared, fidTree, opChanges, 7},
+	{MsgTreadlink, "readlink", onlyL, (*Session).readlink, shared, fidTree, 0, 9},
+	{MsgTrename, "rename", onlyL, (*Session).rename, exclusive, fidTree, opChanges, 7},
+	{MsgTrenameat, "renameat", onlyL, (*Session).renameat, shared, fidTree, opChanges, 7},
+	{MsgTunlinkat, "unlinkat", onlyL, (*Session).unlinkat, shared, fidTree, opChanges, 7},
 }
 
 // opIndex is the index in ops of each message type, 0 for those not in it.

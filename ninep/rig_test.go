@@ -73,6 +73,8 @@ func (f *nullFile) SetXattr(*Call, string, []byte, int) error      { return nil 
 func (f *nullFile) RemoveXattr(*Call, string) error                { return nil }
 func (f *nullFile) Lock(*Call, *Lock) (LockStatus, error)          { return LockSuccess, nil }
 func (f *nullFile) GetLock(_ *Call, l *Lock) error                 { l.Type = LockUnlock; return nil }
+func (f *nullFile) Name(_ *Call, buf []byte) []byte                { return append(buf, "name"...) }
+func (f *nullFile) Parent(*Call) (File, error)                     { return f, nil }
 func (f *nullFile) Close()                                         {}
 func (f *nullFile) Mkdir(*Call, Name, uint32, uint32) (QID, error) { return nullQID, nil }
 func (f *nullFile) Symlink(*Call, Name, Name, uint32) (QID, error) { return nullQID, nil }
@@ -86,6 +88,7 @@ type rig struct {
 	t   testing.TB
 	s   *Session
 	c   *Call
+	d   Dialect // that messages are encoded in
 	out []byte
 }
 
@@ -101,10 +104,14 @@ func newRig(t testing.TB, cfg Config) *rig {
 }
 
 // newRigL is a rig after Tversion and a Tattach of fid 0.
-func newRigL(t testing.TB, cfg Config) *rig {
+func newRigL(t testing.TB, cfg Config) *rig { return newRigOf(t, cfg, Dialect2000L) }
+
+// newRigOf is newRigL of another dialect.
+func newRigOf(t testing.TB, cfg Config, d Dialect) *rig {
 	t.Helper()
 	r := newRig(t, cfg)
-	r.do(&Tversion{Msize: 65536, Version: Name(versionL)}, &Rversion{})
+	r.do(&Tversion{Msize: 65536, Version: Name(d.String())}, &Rversion{})
+	r.d = d
 	r.do(&Tattach{FID: 0, AFID: NoFID, NUName: NoFID}, &Rattach{})
 	return r
 }
@@ -155,7 +162,11 @@ func (r *rig) raw(msg []byte) []byte {
 // try sends t and decodes the reply to want.
 func (r *rig) try(m, want Message) error {
 	r.t.Helper()
-	_, err := ParseMessage(r.raw(encode(r.t, 1, m)), want)
+	req, err := r.d.AppendMessage(nil, 1, m)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, err = r.d.ParseMessage(r.raw(req), want)
 	return err
 }
 

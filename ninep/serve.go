@@ -85,12 +85,12 @@ func (s *Session) dispatch(c *Call) (int, error) {
 		// The Tflush came before this got a thread. What has not begun has no
 		// effect, and needs no reply.
 		return 0, nil
-	case st.terms.dialect == dialectNone && o.flags&opAnyTime == 0:
+	case !o.in.has(st.terms.dialect) && st.terms.dialect == DialectNone:
 		// There is no session, or no longer.
 		return 0, unix.EPROTO
-	case o.run == nil:
+	case !o.in.has(st.terms.dialect) || o.run == nil:
 		return 0, unix.EOPNOTSUPP
-	case uint32(st.size) > st.terms.msize && o.flags&opAnyTime == 0:
+	case uint32(st.size) > st.terms.msize && !o.in.has(DialectNone):
 		return 0, unix.EMSGSIZE
 	case c.OutLen < o.reply:
 		// Found out now, not after the operation.

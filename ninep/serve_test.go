@@ -5,6 +5,7 @@ package ninep
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,18 +13,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rlerror decodes a reply that must be an Rlerror under the tag.
-func rlerror(t *testing.T, reply []byte, tag uint16) unix.Errno {
+// failure decodes a reply that must be an Rlerror or Rerror under the tag.
+func failure(t *testing.T, reply []byte, tag uint16) unix.Errno {
 	t.Helper()
+	var e unix.Errno
 	var r Rlerror
 	got, err := ParseMessage(reply, &r)
-	if err != nil {
+	switch {
+	case err == nil:
+		e = unix.Errno(r.Ecode)
+	case MsgType(reply[4]) == MsgRerror && errors.As(err, &e):
+	default:
 		t.Fatalf("reply % x: %v", reply, err)
 	}
 	if got != tag {
 		t.Fatalf("tag %#x, want %#x", got, tag)
 	}
-	return unix.Errno(r.Ecode)
+	return e
+}
+
+// newRigFor is a session of the dialect that the message is of.
+func newRigFor(t testing.TB, cfg Config, typ MsgType) *rig {
+	d := Dialect2000L
+	if !ops[opIndex[typ]].in.has(d) {
+		d = Dialect2000U
+	}
+	return newRigOf(t, cfg, d)
 }
 
 func TestHeadersThatLie(t *testing.T) {
@@ -47,7 +62,7 @@ func TestHeadersThatLie(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			msg := unhex(t, c.msg)
-			if got := rlerror(t, r.raw(msg), c.tag); got != unix.EBADMSG {
+			if got := failure(t, r.raw(msg), c.tag); got != unix.EBADMSG {
 				t.Errorf("got %v", got)
 			}
 			// Where no Rlerror fits, there is no reply.
@@ -72,11 +87,11 @@ func TestCutMessages(t *testing.T) {
 			continue
 		}
 		msg := unhex(t, g.wire)
-		r := newRigL(t, Config{Backend: &nullBackend{}})
+		r := newRigFor(t, Config{Backend: &nullBackend{}}, g.m.Type())
 		for n := headerSize; n < len(msg); n++ {
 			cut := bytes.Clone(msg[:n])
 			binary.LittleEndian.PutUint32(cut, uint32(n))
-			if got := rlerror(t, r.raw(cut), 0x0201); got != unix.EBADMSG {
+			if got := failure(t, r.raw(cut), 0x0201); got != unix.EBADMSG {
 				t.Errorf("%v, %d of %d bytes: %v", g.m.Type(), n, len(msg), got)
 			}
 		}
@@ -103,7 +118,7 @@ func TestStringsThatGoBeyondTheMessage(t *testing.T) {
 		if strings.Contains(wire, "ffff") && msg[4] == byte(MsgTwalk) {
 			want = append(want, unix.EINVAL) // too many names
 		}
-		got := rlerror(t, r.raw(msg), 1)
+		got := failure(t, r.raw(msg), 1)
 		if got != want[0] && got != want[len(want)-1] {
 			t.Errorf("%s: %v", wire, got)
 		}
@@ -133,7 +148,7 @@ func TestLongMessages(t *testing.T) {
 		}
 	}
 	// And what is longer than msize is not taken at all.
-	r.do(&Tversion{Msize: 4096, Version: Name(versionL)}, &Rversion{})
+	r.do(&Tversion{Msize: 4096, Version: Name("9P2000.L")}, &Rversion{})
 	r.do(&Tattach{AFID: NoFID}, &Rattach{})
 	if err := r.try(w, &Rwalk{}); err != unix.EMSGSIZE {
 		t.Errorf("Twalk of more than msize: %v", err)
@@ -156,7 +171,7 @@ func TestRoomForTheReply(t *testing.T) {
 		}
 		b := &nullBackend{}
 		b.file.dir = typ == MsgTreaddir
-		r := newRigL(t, Config{Backend: b})
+		r := newRigFor(t, Config{Backend: b}, typ)
 		setUp(r, typ)
 		msg := unhex(t, g.wire)
 		least := 0
@@ -166,7 +181,7 @@ func TestRoomForTheReply(t *testing.T) {
 			switch {
 			case got > n:
 				t.Fatalf("%v: reply of %d bytes in %d", typ, got, n)
-			case got == 0 && n >= rlerrorSize:
+			case got == 0 && n >= rlerrorSize && n >= rerrorSize+4:
 				t.Errorf("%v: no reply in %d bytes", typ, n)
 			case got > 0 && uint32(got) != binary.LittleEndian.Uint32(r.out):
 				t.Errorf("%v: %d bytes of reply say they are %d", typ, got, binary.LittleEndian.Uint32(r.out))
@@ -208,7 +223,7 @@ func TestEveryOperationSucceeds(t *testing.T) {
 		}
 		b := &nullBackend{}
 		b.file.dir = typ == MsgTreaddir
-		r := newRigL(t, Config{Backend: b})
+		r := newRigFor(t, Config{Backend: b}, typ)
 		setUp(r, typ)
 		reply := r.raw(unhex(t, g.wire))
 		if MsgType(reply[4]) != typ+1 {

@@ -5,6 +5,7 @@ package ninep
 import (
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,20 +61,12 @@ func (cfg *Config) Validate() error {
 	return nil
 }
 
-// dialect is a version of the protocol.
-type dialect uint8
-
-const (
-	dialectNone dialect = iota // nothing has been agreed to
-	dialectL                   // 9P2000.L
-)
-
 // terms are what Tversion agreed to. They are replaced as a whole, and never
 // changed; a request goes by those that held when it came, and can tell by the
 // pointer that the session has been reset since.
 type terms struct {
 	msize   uint32
-	dialect dialect
+	dialect Dialect
 }
 
 // Session is one client's use of a Backend, from Tversion to Tversion.
@@ -253,17 +246,45 @@ func (s *Session) drop(f *fid) {
 	if f.refs.Add(-1) != 0 {
 		return
 	}
-	if f.x != nil {
-		s.xattr.Add(-f.x.charge)
-		f.x = nil
+	if f.more != nil {
+		s.xattr.Add(-f.more.xattr.charge)
+		f.more = nil
 	}
-	file := f.file
-	f.file = nil
+	file, removes, uid := f.file, f.removes, f.uid
+	f.file, f.removes = nil, false
 	fidPool.Put(f)
+	if removes {
+		s.removeFile(file, uid)
+	}
 	if file != nil {
 		s.closeFile(file)
 	}
 }
+
+// removeFile removes file, as was asked for when it was opened. That fails where it
+// has been removed already, and there is nobody to tell. A fid can end on any
+// goroutine, and the thread of that may be in use by the backend; so this has a
+// thread of its own, which ends with it.
+func (s *Session) removeFile(file File, uid uint32) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		defer func() {
+			if r := recover(); r != nil {
+				s.logPanic("remove", r)
+			}
+		}()
+		_ = file.Remove(&Call{Thread: new(Thread), Transport: noTransport{}, UID: uid})
+	}()
+	<-done
+}
+
+// noTransport is that of a Call that nobody waits for.
+type noTransport struct{}
+
+func (noTransport) WillBlock(*Call)     {}
+func (noTransport) Complete(*Call, int) {}
 
 // closeFile closes file. A panic there must not keep the caller, which may be at
 // its millionth fid, from going on.

@@ -105,7 +105,7 @@ type Snapshot struct {
 type OpStats struct {
 	Name     string // "walk" of Twalk; "unknown" for message types not served
 	Requests uint64
-	Errors   uint64 // answered by Rlerror
+	Errors   uint64 // answered by Rlerror or Rerror
 	Bytes    uint64 // of payload: read, write, readdir
 	Nanos    uint64 // spent, in sum
 	Buckets  [LatencyBuckets]uint64
@@ -121,7 +121,7 @@ func (s *Session) Stats() Snapshot {
 		Panics:        s.stats.panics.Load(),
 		UnknownErrors: s.stats.failed.Load(),
 	}
-	if t := s.terms.Load(); t.dialect != dialectNone {
+	if t := s.terms.Load(); t.dialect != DialectNone {
 		snap.Msize = t.msize
 	}
 	for i := range ops {

@@ -77,13 +77,11 @@ func (f *file) Rename(_ *ninep.Call, dir ninep.File, name ninep.Name) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
 	to, ok := dir.(*file)
-	switch {
-	case !ok:
+	if !ok {
 		return unix.EXDEV
-	case f.dir == nil:
-		return unix.EBUSY
-	case f.dir.byName[f.name] != f.node:
-		return unix.ENOENT
+	}
+	if err := f.place(); err != nil {
+		return err
 	}
 	if err := f.fs.rename(f.dir, f.name, to.node, string(name)); err != nil {
 		return err
@@ -160,11 +158,8 @@ func (f *file) UnlinkAt(_ *ninep.Call, name ninep.Name, flags uint32) error {
 func (f *file) Remove(*ninep.Call) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	switch {
-	case f.dir == nil:
-		return unix.EBUSY
-	case f.dir.byName[f.name] != f.node:
-		return unix.ENOENT
+	if err := f.place(); err != nil {
+		return err
 	}
 	return f.fs.remove(f.dir, f.name, f.node.isDir())
 }

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostfs
+
+import (
+	"vhost-user-9p/ninep"
+)
+
+// Name implements ninep.File. Where the name has gone it is the last that f was
+// known by.
+func (f *file) Name(c *ninep.Call, buf []byte) []byte {
+	if f.n == f.at.root {
+		return append(buf, '/')
+	}
+	_ = f.locate(f.thread(c))
+	return append(buf, f.name...)
+}
+
+// Parent implements ninep.File.
+func (f *file) Parent(c *ninep.Call) (ninep.File, error) {
+	if e := f.locate(f.thread(c)); e != 0 {
+		return nil, e
+	}
+	return newFile(f.at, f.parent.hold(), nil, nil), nil
+}

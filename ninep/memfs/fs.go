@@ -205,18 +205,27 @@ func (fs *FS) insert(dir *node, name ninep.Name, mode, uid, gid uint32) (*node, 
 	return n, nil
 }
 
-// Attach returns the root, or the directory that aname names by its path.
+// Attach returns the root, or the directory that aname names by its path, in which
+// no part may be "..".
 func (fs *FS) Attach(_ *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, error) {
 	fs.mu.RLock()
 	defer fs.mu.RUnlock()
 	n := fs.root
 	for name := range strings.SplitSeq(string(aname), "/") {
-		if name == "" {
+		switch {
+		case name == "" || name == ".":
 			continue
+		case len(name) > 255:
+			return nil, ninep.QID{}, unix.ENAMETOOLONG
+		case !n.isDir():
+			return nil, ninep.QID{}, unix.ENOTDIR
 		}
-		if n = n.byName[name]; n == nil || !n.isDir() {
+		if n = n.byName[name]; n == nil {
 			return nil, ninep.QID{}, unix.ENOENT
 		}
+	}
+	if !n.isDir() {
+		return nil, ninep.QID{}, unix.ENOTDIR
 	}
 	fs.files.Add(1)
 	return &file{fs: fs, node: n, root: n}, n.qid(), nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +23,9 @@ var ErrNoReply = errors.New("ninetest: request given back without a reply")
 type Client struct {
 	// Timeout is how long a reply may take. If not set, 10 s.
 	Timeout time.Duration
-	// Msize is what Version agreed to; before, 4096.
-	Msize uint32
+	// Msize and Dialect are what Version agreed to; before, 4096 and none.
+	Msize   uint32
+	Dialect ninep.Dialect
 
 	t    Transport
 	tags chan uint16
@@ -52,13 +54,14 @@ func (c *Client) NewFID() uint32 { return c.fid.Add(1) }
 type Request struct {
 	Tag  uint16
 	c    *Client
+	d    ninep.Dialect
 	wait func(context.Context) ([]byte, error)
 }
 
 // Start sends m and leaves waiting to Wait. The room for the reply is what the
 // Linux client gives.
 func (c *Client) Start(m ninep.Message) (*Request, error) {
-	return c.StartSpace(m, replySpace(m))
+	return c.StartSpace(m, c.replySpace(m))
 }
 
 // StartSpace is Start with room for a reply of space bytes.
@@ -67,7 +70,7 @@ func (c *Client) StartSpace(m ninep.Message, space int) (*Request, error) {
 	if m.Type() != ninep.MsgTversion {
 		tag = <-c.tags
 	}
-	req, err := ninep.AppendMessage(nil, tag, m)
+	req, err := c.Dialect.AppendMessage(nil, tag, m)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func (c *Client) StartSpace(m ninep.Message, space int) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Request{Tag: tag, c: c, wait: wait}, nil
+	return &Request{Tag: tag, c: c, d: c.Dialect, wait: wait}, nil
 }
 
 // Wait waits for the reply and decodes it to r. The tag is free again after.
@@ -96,7 +99,7 @@ func (q *Request) Wait(r ninep.Message) error {
 	if len(reply) == 0 {
 		return ErrNoReply
 	}
-	tag, err := ninep.ParseMessage(reply, r)
+	tag, err := q.d.ParseMessage(reply, r)
 	if tag != q.Tag {
 		return fmt.Errorf("ninetest: reply with tag %#x to a request with tag %#x", tag, q.Tag)
 	}
@@ -104,7 +107,7 @@ func (q *Request) Wait(r ninep.Message) error {
 }
 
 // Do sends m and decodes the reply to r.
-func (c *Client) Do(m, r ninep.Message) error { return c.DoSpace(m, r, replySpace(m)) }
+func (c *Client) Do(m, r ninep.Message) error { return c.DoSpace(m, r, c.replySpace(m)) }
 
 // DoSpace is Do with room for a reply of space bytes.
 func (c *Client) DoSpace(m, r ninep.Message, space int) error {
@@ -126,16 +129,21 @@ func (c *Client) Raw(req []byte, space int) ([]byte, error) {
 	return wait(ctx)
 }
 
-// replySpace is the room that the Linux client gives (p9_msg_buf_size).
-func replySpace(m ninep.Message) int {
+// replySpace is the room that the Linux client gives (p9_msg_buf_size): for an error
+// at least, which has a text in other dialects than its own.
+func (c *Client) replySpace(m ninep.Message) int {
+	failure := 11
+	if c.Dialect == ninep.Dialect2000U || c.Dialect == ninep.Dialect2000 {
+		failure = 7 + 2 + 128 + 4
+	}
 	switch m := m.(type) {
 	case *ninep.Twalk:
-		return max(11, 9+13*len(m.Names))
+		return max(failure, 9+13*len(m.Names))
 	case *ninep.Tread:
-		return 11 + int(min(m.Count, 64<<20))
+		return max(failure, 11+int(min(m.Count, 64<<20)))
 	case *ninep.Treaddir:
-		return 11 + int(min(m.Count, 64<<20))
-	case *ninep.Treadlink:
+		return max(failure, 11+int(min(m.Count, 64<<20)))
+	case *ninep.Treadlink, *ninep.Tstat:
 		return 8192
 	}
 	return 4096
@@ -146,7 +154,12 @@ func (c *Client) Version(msize uint32, version string) (uint32, string, error) {
 	var r ninep.Rversion
 	err := c.Do(&ninep.Tversion{Msize: msize, Version: ninep.Name(version)}, &r)
 	if err == nil {
-		c.Msize = r.Msize
+		c.Msize, c.Dialect = r.Msize, ninep.DialectNone
+		for d := ninep.Dialect2000L; d <= ninep.Dialect2000; d++ {
+			if string(r.Version) == d.String() {
+				c.Dialect = d
+			}
+		}
 	}
 	return r.Msize, string(r.Version), err
 }
@@ -154,7 +167,11 @@ func (c *Client) Version(msize uint32, version string) (uint32, string, error) {
 // Attach makes fid the root that aname selects, for the user uid.
 func (c *Client) Attach(fid, uid uint32, aname string) (ninep.QID, error) {
 	var r ninep.Rattach
-	err := c.Do(&ninep.Tattach{FID: fid, AFID: ninep.NoFID, AName: ninep.Name(aname), NUName: uid}, &r)
+	m := ninep.Tattach{FID: fid, AFID: ninep.NoFID, AName: ninep.Name(aname), NUName: uid}
+	if c.Dialect == ninep.Dialect2000 {
+		m.UName = strconv.AppendUint(nil, uint64(uid), 10)
+	}
+	err := c.Do(&m, &r)
 	return r.QID, err
 }
 

@@ -62,22 +62,27 @@ func Run(t *testing.T, cfg Config) {
 
 func (cfg *Config) run(t *testing.T) {
 	for _, group := range []struct {
-		name  string
-		tests []suiteTest
+		name    string
+		tests   []suiteTest
+		dialect ninep.Dialect
 	}{
-		{"session", sessionTests},
-		{"walk", walkTests},
-		{"io", ioTests},
-		{"readdir", readdirTests},
-		{"attr", attrTests},
-		{"names", namesTests},
-		{"rename", renameTests},
-		{"unlinked", unlinkedTests},
-		{"xattr", xattrTests},
-		{"lock", lockTests},
-		{"flush", flushTests},
-		{"readonly", readonlyTests},
-		{"parallel", parallelTests},
+		{"session", sessionTests, ninep.Dialect2000L},
+		{"walk", walkTests, ninep.Dialect2000L},
+		{"io", ioTests, ninep.Dialect2000L},
+		{"readdir", readdirTests, ninep.Dialect2000L},
+		{"attr", attrTests, ninep.Dialect2000L},
+		{"names", namesTests, ninep.Dialect2000L},
+		{"rename", renameTests, ninep.Dialect2000L},
+		{"unlinked", unlinkedTests, ninep.Dialect2000L},
+		{"xattr", xattrTests, ninep.Dialect2000L},
+		{"lock", lockTests, ninep.Dialect2000L},
+		{"flush", flushTests, ninep.Dialect2000L},
+		{"readonly", readonlyTests, ninep.Dialect2000L},
+		{"parallel", parallelTests, ninep.Dialect2000L},
+		{"u", unixTests, ninep.Dialect2000U},
+		{"u_shared", plainTests, ninep.Dialect2000U},
+		{"base", baseTests, ninep.Dialect2000},
+		{"base_shared", plainTests, ninep.Dialect2000},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
@@ -85,7 +90,7 @@ func (cfg *Config) run(t *testing.T) {
 					if lacks := test.lacks; lacks != nil && lacks(&cfg.Lacks) {
 						t.Skip("the backend lacks what this tests")
 					}
-					test.run(newEnv(t, cfg))
+					test.run(newEnv(t, cfg, group.dialect))
 				})
 			}
 		})
@@ -109,11 +114,12 @@ type env struct {
 	*Client
 	cfg     *Config
 	backend ninep.Backend
+	dialect ninep.Dialect
 }
 
-func newEnv(t *testing.T, cfg *Config) *env {
+func newEnv(t *testing.T, cfg *Config, d ninep.Dialect) *env {
 	t.Helper()
-	e := &env{T: t, cfg: cfg, backend: cfg.New(t)}
+	e := &env{T: t, cfg: cfg, backend: cfg.New(t), dialect: d}
 	e.connect(ninep.Config{})
 	return e
 }
@@ -123,9 +129,9 @@ func (e *env) connect(sc ninep.Config) {
 	e.Helper()
 	sc.Backend = e.backend
 	e.Client = NewClient(e.cfg.Connect(e.T, sc))
-	_, v, err := e.Version(64<<10, "9P2000.L")
+	_, v, err := e.Version(64<<10, e.dialect.String())
 	e.ok(err)
-	if v != "9P2000.L" {
+	if v != e.dialect.String() {
 		e.Fatalf("Rversion %q", v)
 	}
 	_, err = e.Attach(root, 0, "")

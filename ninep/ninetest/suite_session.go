@@ -23,13 +23,36 @@ var sessionTests = []suiteTest{
 		equal(e, "msize", got, ninep.DefaultMaxMsize)
 	}},
 	{name: "version_unknown", run: func(e *env) {
-		for _, v := range []string{"9P2000", "9P2000.u", "9P2000.l", "9P2000.L ", "", "unknown"} {
+		for _, v := range []string{"9P1999", "9P", "9p2000.L", "", "unknown", "9P2000L", ".9P2000", "9P2000\x00"} {
 			_, got, err := e.Version(8192, v)
 			e.ok(err)
 			equal(e, "answer to "+v, got, "unknown")
 			_, err = e.Attach(1, 0, "")
 			e.want(err, unix.EPROTO)
 		}
+	}},
+	{name: "version_of_an_extension", run: func(e *env) {
+		for _, c := range []struct{ asked, want string }{
+			{"9P2000", "9P2000"}, {"9P2000.u", "9P2000.u"}, {"9P2000.L.Google.7", "9P2000.L"}, {"9P2000.u.x", "9P2000.u"},
+			{"9P2000.l", "9P2000"}, {"9P2000.L ", "9P2000"}, {"9P2000.unknown", "9P2000"}, {"9P2000..", "9P2000"},
+		} {
+			_, got, err := e.Version(8192, c.asked)
+			e.ok(err)
+			equal(e, "answer to "+c.asked, got, c.want)
+			_, err = e.Attach(root, 0, "")
+			e.ok(err)
+		}
+	}},
+	{name: "version_under_any_tag", run: func(e *env) {
+		msg, err := ninep.AppendMessage(nil, 5, &ninep.Tversion{Msize: 8192, Version: ninep.Name("9P2000.L")})
+		e.ok(err)
+		reply, err := e.Raw(msg, 4096)
+		e.ok(err)
+		var r ninep.Rversion
+		tag, err := ninep.ParseMessage(reply, &r)
+		e.ok(err)
+		equal(e, "tag", tag, 5)
+		equal(e, "version", string(r.Version), "9P2000.L")
 	}},
 	{name: "version_small_msize", run: func(e *env) {
 		for _, msize := range []uint32{0, 1, 4095} {
@@ -65,6 +88,71 @@ var sessionTests = []suiteTest{
 		_, err = e.Attach(ninep.NoFID, 0, "")
 		e.want(err, unix.EINVAL)
 	}},
+	{name: "attach_afid", run: func(e *env) {
+		for _, afid := range []uint32{0, 1, 77} {
+			err := e.Do(&ninep.Tattach{FID: 1, AFID: afid}, &ninep.Rattach{})
+			e.want(err, unix.EBADF)
+		}
+		e.want(e.Clunk(1), unix.EBADF)
+	}},
+	{name: "attach_subdirectory", run: func(e *env) {
+		e.mkdir("a")
+		a := e.walk("a")
+		_, err := e.Mkdir(a, "b", 0o755, 0)
+		e.ok(err)
+		want := e.attr(e.walk("a", "b")).QID
+		for i, aname := range []string{"a/b", "/a/b", "a/b/", "//a///b//", "./a/./b"} {
+			fid := uint32(10 + i)
+			q, err := e.Attach(fid, 0, aname)
+			e.ok(err)
+			equal(e, "qid of "+aname, q, want)
+			// It is the top: nothing leads above it.
+			qids, err := e.Walk(fid, e.NewFID(), "..", "..")
+			e.ok(err)
+			equal(e, "qid above "+aname, qids[1], want)
+			e.want(e.Remove(fid), unix.EBUSY)
+		}
+		for _, aname := range []string{"", "/", "//", "."} {
+			q, err := e.Attach(20, 0, aname)
+			e.ok(err)
+			equal(e, "qid of root", q.Path, e.attr(root).QID.Path)
+			e.ok(e.Clunk(20))
+		}
+		e.create("f", "")
+		_, err = e.Symlink(root, "l", "a", 0)
+		e.ok(err)
+		for aname, errno := range map[string]unix.Errno{
+			"nothing": unix.ENOENT, "a/nothing": unix.ENOENT, "..": unix.ENOENT, "a/../a": unix.ENOENT, "f": unix.ENOTDIR,
+			"f/": unix.ENOTDIR, "f/x": unix.ENOTDIR, "l": unix.ENOTDIR, "l/b": unix.ENOTDIR, longName(256): unix.ENAMETOOLONG,
+		} {
+			_, err := e.Attach(20, 0, aname)
+			if err != errno {
+				e.Errorf("%q: %v, want %v", aname, err, errno)
+			}
+			e.want(e.Clunk(20), unix.EBADF)
+		}
+	}},
+	{name: "attach_users", lacks: func(l *Lacks) bool { return l.Owners }, run: func(e *env) {
+		// Many at once, each for another user.
+		for uid := range uint32(20) {
+			_, err := e.Attach(100+uid, 1000+uid, "")
+			e.ok(err)
+		}
+		for uid := range uint32(20) {
+			dir, err := e.WalkTo(100 + uid)
+			e.ok(err)
+			e.ok(e.Clunk(100 + uid))
+			_, err = e.Lcreate(dir, "file-"+string(rune('a'+uid)), unix.O_RDWR, 0o644, 5)
+			e.ok(err)
+			equal(e, "owner", e.attr(dir).UID, 1000+uid)
+		}
+		// No user: the daemon's own.
+		_, err := e.Attach(200, ninep.NoUID, "")
+		e.ok(err)
+		_, err = e.Lcreate(200, "own", unix.O_RDWR, 0o644, ninep.NoUID)
+		e.ok(err)
+		equal(e, "owner", e.attr(200).UID, uint32(unix.Geteuid()))
+	}},
 	{name: "attach_illegal_aname", run: func(e *env) {
 		_, err := e.Attach(1, 0, "a\x00b")
 		e.want(err, unix.ENOENT)
@@ -76,6 +164,7 @@ var sessionTests = []suiteTest{
 		e.want(e.Do(&ninep.Tauth{AFID: 5}, &ninep.Rclunk{}), unix.EOPNOTSUPP)
 	}},
 	{name: "unknown_type", run: func(e *env) {
+		// Topen and its like are no messages of 9P2000.L.
 		for _, typ := range []byte{0, 1, 6, 7, 9, 106, 112, 114, 124, 126, 200, 255} {
 			reply, err := e.Raw([]byte{7, 0, 0, 0, typ, 9, 0}, 4096)
 			e.ok(err)

@@ -73,6 +73,8 @@ demo_command() {
 for what; do
 	case $what in
 	all)
+		# File systems that unit tests make, if they can.
+		((EUID)) || need_packages mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
 		unit
 		race
 		fuzz "$FUZZTIME"

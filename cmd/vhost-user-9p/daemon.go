@@ -99,6 +99,7 @@ func (d *daemon) openDevice() error {
 		ReadOnly:   d.opts.readOnly,
 		Model:      d.opts.model,
 		StatFSType: d.opts.fsType,
+		XattrMap:   d.opts.xattrMap,
 		Logger:     d.log,
 	})
 	if err != nil {

@@ -30,6 +30,8 @@ type options struct {
 	model     hostfs.Model
 	fsType    uint32 // that guests see; 0: the host's
 
+	xattrMap *hostfs.XattrMap // nil: names stay as they are
+
 	maxMsize uint32 // bytes
 	threads  int    // 0: as many as processors
 	nofile   uint64 // 0: the hard limit
@@ -61,6 +63,7 @@ var settings = []setting{
 	boolean("readonly", func(o *options) *bool { return &o.readOnly }),
 	{name: "statfs-type", parse: parseFSType},
 	{name: "security-model", parse: parseModel},
+	{name: "xattrmap", parse: parseXattrMap},
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},
 	{name: "rlimit-nofile", parse: parseNofile},

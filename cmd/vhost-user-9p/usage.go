@@ -74,6 +74,10 @@ Who owns what
                       own files only if the daemon is root.
         none          The same, but what the daemon may not give away stays its
                       own, and the guest gets no error.
+  --xattrmap RULES                                               (default: none)
+        Give extended attributes other names on the host than in the guest. The
+        rules are virtiofsd's. ":map::user.guest.:" keeps all of the guest's as
+        user.guest.*, which takes no privileges, and hides those of the host.
 
 Resources
   --max-msize BYTES                                               (default: 1M)

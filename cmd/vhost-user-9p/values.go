@@ -87,6 +87,13 @@ func parseModel(o *options, s string) error {
 	return nil
 }
 
+func parseXattrMap(o *options, s string) (err error) {
+	if o.xattrMap, err = hostfs.ParseXattrMap(s); err != nil {
+		return fmt.Errorf("is not a list of rules such as :map::user.guest.: (%w)", err)
+	}
+	return nil
+}
+
 func parseMaxMsize(o *options, s string) error {
 	n, ok := parseSize(s)
 	if !ok || n < minMsize || n > maxMsize {

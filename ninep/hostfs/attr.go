@@ -111,6 +111,9 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 			gid = set.GID
 		}
 		t.keepSetIDs(f.at.fs, c.UID == rootUID)
+		if e := f.at.fs.shedCaps(t, f.n); e != 0 {
+			return e
+		}
 		if e := fchownat(fd, empty, uid, gid, unix.AT_EMPTY_PATH); e != 0 && !f.at.fs.keepsOwner(e) {
 			return e
 		}
@@ -187,6 +190,9 @@ func (f *file) truncate(t *thread, uid uint32, size uint64) unix.Errno {
 		return unix.EINVAL
 	}
 	t.keepSetIDs(f.at.fs, uid == rootUID)
+	if e := f.at.fs.shedCaps(t, f.n); e != 0 {
+		return e
+	}
 	if h := f.open; h != nil && h.access != unix.O_RDONLY {
 		fd, e := h.pin(t)
 		if e != 0 {

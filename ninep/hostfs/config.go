@@ -39,6 +39,10 @@ type Config struct {
 	// neither see nor change. If not set: "user.virtfs.".
 	HiddenXattrPrefix string
 
+	// XattrMap renames extended attributes. If not set, they have the same names on the
+	// host as in the guest.
+	XattrMap *XattrMap
+
 	// StatFSType is what guests are told to be the type of all file systems, statfs(2)'s
 	// f_type. If not set, each has its own.
 	StatFSType uint32

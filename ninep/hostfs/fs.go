@@ -19,7 +19,7 @@ type FS struct {
 	qidPaths QIDPaths
 	readOnly bool
 	model    Model
-	hidden   string // prefix of hidden extended attributes
+	xattrs   xattrNames
 
 	statfsType uint32 // 0: the host's
 
@@ -49,7 +49,7 @@ func New(cfg Config) (*FS, error) {
 		qidPaths:   cfg.QIDPaths,
 		readOnly:   cfg.ReadOnly,
 		model:      cfg.Model,
-		hidden:     cfg.HiddenXattrPrefix,
+		xattrs:     newXattrNames(cfg.HiddenXattrPrefix, cfg.XattrMap),
 		statfsType: cfg.StatFSType,
 		procFD:     -1,
 		creds:      processCredentials(),

@@ -86,7 +86,12 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 		return 0, e
 	}
 	defer h.unpin()
-	t.keepSetIDs(f.at.fs, c.UID == rootUID)
+	if left > 0 {
+		t.keepSetIDs(f.at.fs, c.UID == rootUID)
+		if e := f.at.fs.shedCaps(t, f.n); e != 0 {
+			return 0, e
+		}
+	}
 	done := 0
 	for left > 0 {
 		n, e := pwritev2(fd, src[:min(len(src), maxIovecs)], off+uint64(done), 0)

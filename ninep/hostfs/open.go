@@ -108,6 +108,11 @@ func (fs *FS) openNode(t *thread, n *node, flags int) (int32, unix.Errno) {
 	default:
 		return -1, unix.ENXIO
 	}
+	if flags&unix.O_TRUNC != 0 {
+		if e := fs.shedCaps(t, n); e != 0 {
+			return -1, e
+		}
+	}
 	fd, e := fs.reopen(t, n, flags)
 	if e == unix.EPERM && flags&unix.O_NOATIME != 0 {
 		// That is for the file's owner, and only a wish.

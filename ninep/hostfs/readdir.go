@@ -25,7 +25,7 @@ type dirState struct {
 // the room always fits, and the descriptor stands where the reply ends.
 const (
 	direntHead = 19
-	maxDirent  = (direntHead + 255 + 1 + 7) &^ 7
+	maxDirent  = (direntHead + 1024 + 1 + 7) &^ 7 // FUSE has the longest names
 )
 
 func batchSize(room int) int { return room / 7 * 6 }
@@ -124,9 +124,12 @@ func parseDirent(b []byte) dirent {
 
 // entryQID returns the QID that a walk to the entry gives, but for the version, which is
 // 0 for unknown: most entries are not looked at, and nobody asks. It fills in the entry's
-// type, and reports false if the entry has vanished.
+// type, and reports false if the entry has vanished, or is out of the guest's reach
+// because its name is too long: Linux would not show it any of the directory.
 func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, error) {
 	switch {
+	case len(ent.name) > maxName:
+		return ninep.QID{}, false, nil
 	case string(ent.name) == ".":
 		return ninep.QID{Type: ninep.QTDir, Path: f.n.path}, true, nil
 	case string(ent.name) == ".." && f.n == f.at.root:
@@ -134,11 +137,7 @@ func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, 
 	}
 	dev, ino := f.n.dev, ent.ino
 	if look.needed(f.n, ent) {
-		p := t.cname(ent.name)
-		if p == nil {
-			return ninep.QID{}, false, nil
-		}
-		switch e := f.n.statxEntry(t, p, statxIdentity); e {
+		switch e := f.n.statxEntry(t, t.cname(ent.name), statxIdentity); e {
 		case 0:
 			key := keyOf(&t.stx)
 			dev, ino = key.dev, key.ino

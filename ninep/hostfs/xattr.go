@@ -4,7 +4,6 @@ package hostfs
 
 import (
 	"bytes"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -14,25 +13,23 @@ import (
 // maxXattr is the largest value (XATTR_SIZE_MAX).
 const maxXattr = 64 << 10
 
-// GetXattr implements ninep.File.
+// GetXattr implements ninep.File. There is room for the largest value, so that none
+// grows between asking for its size and reading it.
 func (f *file) GetXattr(c *ninep.Call, name ninep.Name) ([]byte, error) {
 	t, fs := f.thread(c), f.at.fs
-	if bytes.HasPrefix(name, []byte(fs.hidden)) {
-		return nil, unix.ENODATA
-	}
-	p := t.cname(name)
-	if p == nil {
-		return nil, unix.ERANGE
+	host, e := fs.xattrs.toHostRead(t, name)
+	if e != 0 {
+		return nil, e
 	}
 	buf := t.buffer()
-	n, e := fs.getXattr(t, f, p, buf)
+	n, e := fs.getXattr(t, f, &host[0], buf)
 	if e != 0 {
 		return nil, e
 	}
 	return bytes.Clone(buf[:n]), nil
 }
 
-// ListXattr implements ninep.File.
+// ListXattr implements ninep.File. There is room for the largest list.
 func (f *file) ListXattr(c *ninep.Call) ([]byte, error) {
 	t, fs := f.thread(c), f.at.fs
 	buf := t.buffer()
@@ -40,16 +37,13 @@ func (f *file) ListXattr(c *ninep.Call) ([]byte, error) {
 	if e != 0 {
 		return nil, e
 	}
-	names := buf[:0] // shown ones, moved to the front
+	names := buf[:0] // what the guest sees, moved to the front
 	for rest := buf[:n]; len(rest) > 0; {
-		size := bytes.IndexByte(rest, 0) + 1
-		if size == 0 {
-			break
+		name, more, _ := bytes.Cut(rest, []byte{0})
+		if name, ok := fs.xattrs.toGuest(name); ok {
+			names = append(append(names, name...), 0)
 		}
-		if !bytes.HasPrefix(rest, []byte(fs.hidden)) {
-			names = append(names, rest[:size]...)
-		}
-		rest = rest[size:]
+		rest = more
 	}
 	return bytes.Clone(names), nil
 }
@@ -57,31 +51,46 @@ func (f *file) ListXattr(c *ninep.Call) ([]byte, error) {
 // SetXattr implements ninep.File.
 func (f *file) SetXattr(c *ninep.Call, name string, value []byte, flags int) error {
 	t, fs := f.thread(c), f.at.fs
-	if strings.HasPrefix(name, fs.hidden) {
-		return unix.EACCES
-	}
-	p := t.cname([]byte(name))
-	if p == nil {
-		return unix.ERANGE
+	host, e := fs.xattrs.toHost(t, []byte(name))
+	if e != 0 {
+		return e
 	}
 	if len(value) > maxXattr {
 		return unix.E2BIG
 	}
-	// An ACL brings a mode with it: the set-group-id bit goes off for users of whom
-	// Linux does not see that they are in the group. The guest has seen to that.
-	t.keepSetIDs(fs, true)
-	return errorOf(fs.setXattr(t, f, p, value, flags))
+	if string(host) == xattrACLAccess {
+		// An ACL brings a mode with it: the set-group-id bit goes off for users of whom
+		// Linux does not see that they are in the group. The guest has seen to that.
+		t.keepSetIDs(fs, true)
+	}
+	return errorOf(fs.setXattr(t, f, &host[0], value, flags))
 }
 
 // RemoveXattr implements ninep.File.
 func (f *file) RemoveXattr(c *ninep.Call, name string) error {
 	t, fs := f.thread(c), f.at.fs
-	if strings.HasPrefix(name, fs.hidden) {
-		return unix.EACCES
+	host, e := fs.xattrs.toHost(t, []byte(name))
+	if e != 0 {
+		return e
 	}
-	p := t.cname([]byte(name))
-	if p == nil {
-		return unix.ERANGE
+	return errorOf(fs.removeXattr(t, f, &host[0]))
+}
+
+// shedCaps takes the capabilities off a regular file that is about to be changed, where
+// the kernel does not know them as such.
+func (fs *FS) shedCaps(t *thread, n *node) unix.Errno {
+	if fs.xattrs.capability == "" || n.typ != unix.S_IFREG {
+		return 0
 	}
-	return errorOf(fs.removeXattr(t, f, p))
+	f, name := &file{n: n}, t.cname([]byte(fs.xattrs.capability))
+	switch e := fs.removeXattr(t, f, name); e {
+	case 0, unix.ENODATA, unix.EOPNOTSUPP:
+		return 0
+	default:
+		// It may be that nothing was there, but the right to take it off.
+		if _, found := fs.getXattr(t, f, name, t.buffer()); found == unix.ENODATA {
+			return 0
+		}
+		return e
+	}
 }

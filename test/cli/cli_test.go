@@ -124,6 +124,7 @@ var badValues = map[string][]string{
 	"log-level":      {"", "loud", "INFO "},
 	"log-format":     {"", "xml"},
 	"security-model": {"", "x", "Passthrough", "passthrough "},
+	"xattrmap":       {"", "x", ":ok:all", ":good:all:::", ":map:::", ":map::user.a.::ok:all:::"},
 	"metrics-listen": {"", "x", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "unix:", "unix:/nonexistent/socket"},
 	"qid-store":      {"", "x"},
 	"qid-layout":     {"", "x"},

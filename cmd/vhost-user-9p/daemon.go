@@ -99,6 +99,8 @@ func (d *daemon) openDevice() error {
 		ReadOnly:   d.opts.readOnly,
 		Model:      d.opts.model,
 		StatFSType: d.opts.fsType,
+		UIDs:       d.opts.uids,
+		GIDs:       d.opts.gids,
 		XattrMap:   d.opts.xattrMap,
 		Logger:     d.log,
 	})

@@ -30,7 +30,8 @@ type options struct {
 	model     hostfs.Model
 	fsType    uint32 // that guests see; 0: the host's
 
-	xattrMap *hostfs.XattrMap // nil: names stay as they are
+	uids, gids hostfs.IDMap
+	xattrMap   *hostfs.XattrMap // nil: names stay as they are
 
 	maxMsize uint32 // bytes
 	threads  int    // 0: as many as processors
@@ -46,6 +47,7 @@ type options struct {
 type setting struct {
 	name    string
 	boolean bool
+	repeats bool // may stand there several times, for a list: the texts are joined by commas
 	parse   func(o *options, text string) error
 }
 
@@ -63,6 +65,10 @@ var settings = []setting{
 	boolean("readonly", func(o *options) *bool { return &o.readOnly }),
 	{name: "statfs-type", parse: parseFSType},
 	{name: "security-model", parse: parseModel},
+	{name: "map-uid", repeats: true, parse: func(o *options, s string) error { return parseIDRanges(s, &o.uids) }},
+	{name: "map-gid", repeats: true, parse: func(o *options, s string) error { return parseIDRanges(s, &o.gids) }},
+	{name: "squash-uid", parse: func(o *options, s string) error { return parseSquash(s, &o.uids) }},
+	{name: "squash-gid", parse: func(o *options, s string) error { return parseSquash(s, &o.gids) }},
 	{name: "xattrmap", parse: parseXattrMap},
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},
@@ -73,7 +79,7 @@ var settings = []setting{
 }
 
 func boolean(name string, field func(*options) *bool) setting {
-	return setting{name, true, func(o *options, text string) error {
+	return setting{name: name, boolean: true, parse: func(o *options, text string) error {
 		v, err := strconv.ParseBool(text)
 		if err != nil {
 			return errors.New("is neither true nor false")
@@ -88,13 +94,22 @@ func boolean(name string, field func(*options) *bool) setting {
 type text struct {
 	value          string
 	boolean, isSet bool
+	repeats        bool
 }
 
-func (t *text) String() string     { return t.value }
-func (t *text) IsBoolFlag() bool   { return t.boolean }
-func (t *text) Set(s string) error { t.value, t.isSet = s, true; return nil }
+func (t *text) String() string   { return t.value }
+func (t *text) IsBoolFlag() bool { return t.boolean }
 
-// parseOptions reads the command line. A flag that stands there twice has its last value.
+func (t *text) Set(s string) error {
+	if t.repeats && t.isSet {
+		s = t.value + "," + s
+	}
+	t.value, t.isSet = s, true
+	return nil
+}
+
+// parseOptions reads the command line. A flag that stands there twice has its last value, but
+// for those that repeat.
 func parseOptions(args []string) (*options, error) {
 	o := &options{
 		fd:        -1,
@@ -112,7 +127,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.SetOutput(io.Discard)
 	texts := make([]text, len(settings))
 	for i, s := range settings {
-		texts[i].boolean = s.boolean
+		texts[i].boolean, texts[i].repeats = s.boolean, s.repeats
 		flags.Var(&texts[i], s.name, "")
 	}
 	if err := flags.Parse(args); err != nil {

@@ -74,6 +74,16 @@ Who owns what
                       own files only if the daemon is root.
         none          The same, but what the daemon may not give away stays its
                       own, and the guest gets no error.
+  --map-uid GUEST:HOST:COUNT[,...]                               (default: none)
+  --map-gid GUEST:HOST:COUNT[,...]
+        Let COUNT users (groups) of the guest from GUEST on be those of the host
+        from HOST on; may be given several times. Others of the host are shown
+        to the guest as 65534. Others of the guest cannot own files: EOVERFLOW.
+  --squash-uid ID                                                (default: none)
+  --squash-gid ID
+        Let all users (groups) of the guest that no range maps be ID on the
+        host. What the guest is shown is up to --map-uid and --map-gid; without
+        these, the IDs of the host.
   --xattrmap RULES                                               (default: none)
         Give extended attributes other names on the host than in the guest. The
         rules are virtiofsd's. ":map::user.guest.:" keeps all of the guest's as

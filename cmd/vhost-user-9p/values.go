@@ -87,6 +87,24 @@ func parseModel(o *options, s string) error {
 	return nil
 }
 
+func parseIDRanges(s string, to *hostfs.IDMap) error {
+	ranges, err := hostfs.ParseIDRanges(s)
+	if err != nil {
+		return fmt.Errorf("is not a list of ranges such as 0:100000:65536 (%w)", err)
+	}
+	to.Ranges = ranges
+	return nil
+}
+
+func parseSquash(s string, to *hostfs.IDMap) error {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n == math.MaxUint32 {
+		return fmt.Errorf("is not an ID of the host, a number from 0 to %d", uint32(math.MaxUint32-1))
+	}
+	to.Squash, to.SquashTo = true, uint32(n)
+	return nil
+}
+
 func parseXattrMap(o *options, s string) (err error) {
 	if o.xattrMap, err = hostfs.ParseXattrMap(s); err != nil {
 		return fmt.Errorf("is not a list of rules such as :map::user.guest.: (%w)", err)

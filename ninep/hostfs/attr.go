@@ -58,8 +58,8 @@ func (f *file) GetAttr(c *ninep.Call, mask ninep.AttrMask, attr *ninep.Attr) err
 		Valid:   valid,
 		QID:     f.n.qid(stx),
 		Mode:    uint32(stx.Mode),
-		UID:     stx.Uid,
-		GID:     stx.Gid,
+		UID:     f.at.fs.uids.toGuest(stx.Uid),
+		GID:     f.at.fs.gids.toGuest(stx.Gid),
 		NLink:   uint64(stx.Nlink),
 		RDev:    ninep.EncodeDev(stx.Rdev_major, stx.Rdev_minor),
 		Size:    stx.Size,
@@ -103,18 +103,18 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 	// chown to nobody else does that.
 	touch := set.Valid&(setOwner|setTimes|ninep.SetMode|ninep.SetSize) == 0 && set.Valid&ninep.SetCTime != 0
 	if owner || touch {
-		uid, gid := ^uint32(0), ^uint32(0)
-		if set.Valid&ninep.SetUID != 0 {
-			uid = set.UID
-		}
-		if set.Valid&ninep.SetGID != 0 {
-			gid = set.GID
+		uid, gid, ok := f.at.fs.newOwner(set)
+		if !ok {
+			return unix.EOVERFLOW
 		}
 		t.keepSetIDs(f.at.fs, c.UID == rootUID)
 		if e := f.at.fs.shedCaps(t, f.n); e != 0 {
 			return e
 		}
 		if e := fchownat(fd, empty, uid, gid, unix.AT_EMPTY_PATH); e != 0 && !f.at.fs.keepsOwner(e) {
+			if e == unix.EINVAL {
+				e = unix.EOVERFLOW // the daemon's user namespace lacks the ID
+			}
 			return e
 		}
 	}
@@ -146,6 +146,18 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 		}
 	}
 	return nil
+}
+
+// newOwner returns the host's owner that set asks for, noID for what stays as it is.
+func (fs *FS) newOwner(set *ninep.SetAttr) (uid, gid uint32, ok bool) {
+	uid, gid, ok = noID, noID, true
+	if set.Valid&ninep.SetUID != 0 && set.UID != noID {
+		uid, ok = fs.uids.toHost(set.UID)
+	}
+	if ok && set.Valid&ninep.SetGID != 0 && set.GID != noID {
+		gid, ok = fs.gids.toHost(set.GID)
+	}
+	return uid, gid, ok
 }
 
 func timespec(set, given bool, to ninep.Time) unix.Timespec {

@@ -4,6 +4,7 @@ package hostfs
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -34,6 +35,10 @@ type Config struct {
 
 	// Model is the security model. If not set: Passthrough.
 	Model Model
+
+	// UIDs and GIDs say which users and groups of the host those of the guest are. If not
+	// set, the same.
+	UIDs, GIDs IDMap
 
 	// HiddenXattrPrefix starts the names of the extended attributes that guests can
 	// neither see nor change. If not set: "user.virtfs.".
@@ -78,6 +83,11 @@ func (c *Config) Validate() error {
 		return errors.New("hostfs: no such security model")
 	case c.MaxLockedFiles < 0:
 		return errors.New("hostfs: negative number of locked files")
+	}
+	for name, m := range map[string]*IDMap{"users": &c.UIDs, "groups": &c.GIDs} {
+		if err := m.Validate(); err != nil {
+			return fmt.Errorf("hostfs: map of %s: %w", name, err)
+		}
 	}
 	return nil
 }

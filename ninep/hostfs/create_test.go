@@ -192,8 +192,8 @@ func TestOwners(t *testing.T) {
 	}
 
 	// Nobody in particular is the daemon itself, which the thread is again now.
-	r.c.UID = nobodyUID
-	_, err = r.root.Mkdir(r.c, ninep.Name("own"), 0o755, nobodyGID)
+	r.c.UID = noID
+	_, err = r.root.Mkdir(r.c, ninep.Name("own"), 0o755, noID)
 	r.must(err)
 	r.put("host", "")
 	for _, name := range []string{"own", "host"} {

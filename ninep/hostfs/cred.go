@@ -6,13 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nobodyUID (P9_NONUNAME) and nobodyGID stand for no user and no group: then the
-// daemon's own are taken.
-const (
-	nobodyUID = ^uint32(0)
-	nobodyGID = ^uint32(0)
-)
-
 // credentials are what the process may do.
 type credentials struct {
 	uid, gid uint32 // of the file system, as the process was started
@@ -48,14 +41,13 @@ type threadCred struct {
 // Preconditions: the goroutine is locked to its thread, for good.
 func (t *thread) become(fs *FS, uid, gid uint32) unix.Errno {
 	own, c := &fs.creds, &t.cred
+	uid, known := fs.uids.owner(uid, own.uid)
+	gid, knownToo := fs.gids.owner(gid, own.gid)
+	if !known || !knownToo {
+		return unix.EOVERFLOW
+	}
 	if !own.impersonate {
 		return 0
-	}
-	if uid == nobodyUID {
-		uid = own.uid
-	}
-	if gid == nobodyGID {
-		gid = own.gid
 	}
 	if !c.foreign {
 		if uid == own.uid && gid == own.gid {
@@ -87,7 +79,7 @@ func (t *thread) cannotBecome(fs *FS) unix.Errno {
 	if fs.keepsOwner(unix.EPERM) {
 		return 0
 	}
-	return unix.EPERM
+	return unix.EOVERFLOW
 }
 
 // suit makes the thread the process's user again if that can matter to n's file

@@ -21,6 +21,8 @@ type FS struct {
 	model    Model
 	xattrs   xattrNames
 
+	uids, gids ids
+
 	statfsType uint32 // 0: the host's
 
 	procFD   int32 // O_PATH on /proc/self/fd
@@ -49,6 +51,8 @@ func New(cfg Config) (*FS, error) {
 		qidPaths:   cfg.QIDPaths,
 		readOnly:   cfg.ReadOnly,
 		model:      cfg.Model,
+		uids:       newIDs(&cfg.UIDs),
+		gids:       newIDs(&cfg.GIDs),
 		xattrs:     newXattrNames(cfg.HiddenXattrPrefix, cfg.XattrMap),
 		statfsType: cfg.StatFSType,
 		procFD:     -1,

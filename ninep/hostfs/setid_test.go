@@ -101,7 +101,7 @@ func TestSetIDBits(t *testing.T) {
 	}
 }
 
-const noUser = ^uint32(0)
+const noUser = noID
 
 // TestSetIDBitsOnOneThread goes back and forth between users.
 func TestSetIDBitsOnOneThread(t *testing.T) {

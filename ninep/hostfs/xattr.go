@@ -26,7 +26,7 @@ func (f *file) GetXattr(c *ninep.Call, name ninep.Name) ([]byte, error) {
 	if e != 0 {
 		return nil, e
 	}
-	return bytes.Clone(buf[:n]), nil
+	return fs.valueToGuest(host, bytes.Clone(buf[:n])), nil
 }
 
 // ListXattr implements ninep.File. There is room for the largest list.
@@ -57,6 +57,9 @@ func (f *file) SetXattr(c *ninep.Call, name string, value []byte, flags int) err
 	}
 	if len(value) > maxXattr {
 		return unix.E2BIG
+	}
+	if value, e = fs.valueToHost(host, value); e != 0 {
+		return e
 	}
 	if string(host) == xattrACLAccess {
 		// An ACL brings a mode with it: the set-group-id bit goes off for users of whom

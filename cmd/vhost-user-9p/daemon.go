@@ -82,6 +82,9 @@ func (d *daemon) openDevice() error {
 		return err
 	}
 	defer root.Close() // whoever needs it has a copy
+	if err := d.opts.chooseModel(root, d.log); err != nil {
+		return err
+	}
 	store, err := xattrstore.Open(root, xattrstore.Config{ReadOnly: d.opts.readOnly, Logger: d.log})
 	if err != nil {
 		return fmt.Errorf("--shared-dir %q: %w", d.opts.sharedDir, err)
@@ -98,6 +101,8 @@ func (d *daemon) openDevice() error {
 		QIDPaths:   d.table,
 		ReadOnly:   d.opts.readOnly,
 		Model:      d.opts.model,
+		FileMode:   d.opts.fileMode,
+		DirMode:    d.opts.dirMode,
 		StatFSType: d.opts.fsType,
 		UIDs:       d.opts.uids,
 		GIDs:       d.opts.gids,

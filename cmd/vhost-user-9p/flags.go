@@ -28,6 +28,9 @@ type options struct {
 	tag       string
 	readOnly  bool
 	model     hostfs.Model
+	modelSet  bool   // else the one that suits the daemon
+	fileMode  uint32 // 0: the default
+	dirMode   uint32 // 0: the default
 	fsType    uint32 // that guests see; 0: the host's
 
 	uids, gids hostfs.IDMap
@@ -65,6 +68,8 @@ var settings = []setting{
 	boolean("readonly", func(o *options) *bool { return &o.readOnly }),
 	{name: "statfs-type", parse: parseFSType},
 	{name: "security-model", parse: parseModel},
+	{name: "fmode", parse: func(o *options, s string) error { return parseHostMode(s, &o.fileMode) }},
+	{name: "dmode", parse: func(o *options, s string) error { return parseHostMode(s, &o.dirMode) }},
 	{name: "map-uid", repeats: true, parse: func(o *options, s string) error { return parseIDRanges(s, &o.uids) }},
 	{name: "map-gid", repeats: true, parse: func(o *options, s string) error { return parseIDRanges(s, &o.gids) }},
 	{name: "squash-uid", parse: func(o *options, s string) error { return parseSquash(s, &o.uids) }},
@@ -163,6 +168,30 @@ func (o *options) check() error {
 		return errors.New("no mount tag: --tag TAG is needed, the name by which the guest mounts the directory")
 	case o.group != "" && o.socketPath == "" && (o.metrics == nil || o.metrics.network != "unix"):
 		return errors.New("--socket-group is for a socket that the daemon makes, with --socket-path or --metrics-listen unix:PATH")
+	}
+	if o.modelSet {
+		return o.checkModel()
+	}
+	return nil
+}
+
+// checkModel finds flags that the security model has no use for.
+func (o *options) checkModel() error {
+	for _, f := range []struct {
+		name   string
+		given  bool
+		mapped bool // for mapped models only; else for the others
+	}{
+		{"fmode", o.fileMode != 0, true},
+		{"dmode", o.dirMode != 0, true},
+		{"map-uid", len(o.uids.Ranges) > 0, false},
+		{"map-gid", len(o.gids.Ranges) > 0, false},
+		{"squash-uid", o.uids.Squash, false},
+		{"squash-gid", o.gids.Squash, false},
+	} {
+		if f.given && f.mapped != o.model.Mapped() {
+			return fmt.Errorf("--%s is not for --security-model %s", f.name, o.model)
+		}
 	}
 	return nil
 }

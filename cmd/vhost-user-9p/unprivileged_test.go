@@ -3,6 +3,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep/hostfs"
 )
 
 // asNobody calls f on a thread that has no privileges.
@@ -96,4 +99,56 @@ func TestLimitThatCannotBeRaised(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &after); err != nil || after.Max != before.Max {
 		t.Errorf("before %+v, after %+v, %v", before, after, err)
 	}
+}
+
+func TestModelThatSuits(t *testing.T) {
+	dir := dirWithMode(t, 0o777)
+	choose := func(dir string, args ...string) (hostfs.Model, string, error) {
+		args = append([]string{"--socket-path=/s", "--tag=t", "--shared-dir", dir}, args...)
+		o, err := parseOptions(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := openExport(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		var log strings.Builder
+		err = o.chooseModel(root, slog.New(slog.NewTextHandler(&log, nil)))
+		return o.model, log.String(), err
+	}
+	// Errors name the flag.
+	refused := func(say, dir string, args ...string) {
+		t.Helper()
+		if _, _, err := choose(dir, args...); err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	if m, log, err := choose(dir); os.Geteuid() == 0 && (m != hostfs.Passthrough || log != "" || err != nil) {
+		t.Errorf("as root: %v, %q, %v", m, log, err)
+	}
+	if os.Geteuid() == 0 {
+		refused("--fmode is not for --security-model passthrough, which is the default here", dir, "--fmode=600")
+	}
+	refused("--security-model mapped-xattr: --shared-dir \"/proc\": its file system has no attributes user.*", "/proc", "--security-model=mapped-xattr")
+	asNobody(t, func() {
+		if m, log, err := choose(dir); m != hostfs.MappedXattr || log != "" || err != nil {
+			t.Errorf("as nobody: %v, %q, %v", m, log, err)
+		}
+		if m, log, err := choose("/proc"); m != hostfs.None || !strings.Contains(log, "level=WARN") || err != nil {
+			t.Errorf("as nobody, on /proc: %v, %q, %v", m, log, err)
+		}
+		if m, _, err := choose(dir, "--security-model=passthrough"); m != hostfs.Passthrough || err != nil {
+			t.Errorf("as nobody, told to: %v, %v", m, err)
+		}
+		if m, _, err := choose(dir, "--squash-uid=65534"); m != hostfs.Passthrough || err != nil {
+			t.Errorf("as nobody, with users of the host: %v, %v", m, err)
+		}
+		refused("--fmode 0444: a daemon without privileges", dir, "--fmode=444")
+		refused("--dmode 0600: a daemon without privileges", dir, "--dmode=600")
+		if _, _, err := choose(dir, "--fmode=0640", "--dmode=0750"); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -28,7 +28,8 @@ config_size is the length of the mount tag (here "share", see --tag) plus 2; a
 larger one does no harm, a smaller one cuts the tag off.
 
 Run as root, it acts for each user of the guest: what uid 1000 makes there
-belongs to uid 1000 here. Otherwise everything is its own user's.
+belongs to uid 1000 here. Otherwise everything is its own user's on the host,
+and the guest sees the owners that it has set (see --security-model).
 
 A flag's value follows it after a space or '='.
 
@@ -67,13 +68,20 @@ What is shared
         smb2, tmpfs, v9fs, xfs, zfs, or a number such as 0x1021997.
 
 Who owns what
-  --security-model MODEL                                  (default: passthrough)
+  --security-model MODEL            (default: passthrough if the daemon is root,
+                                     else mapped-xattr, or none)
         Where the owners, modes and types of the guest's files are kept. The
-        names are those of QEMU's security_model.
+        names, and what is on the disk, are those of QEMU's security_model.
         passthrough   They are those of the host's files. The guest's users can
                       own files only if the daemon is root.
-        none          The same, but what the daemon may not give away stays its
-                      own, and the guest gets no error.
+        mapped-xattr  (or mapped) In extended attributes of files that are the
+                      daemon's own on the host. Works without root.
+        none          As passthrough, but what the daemon may not give away
+                      stays its own, and the guest gets no error.
+  --fmode MODE                                                   (default: 0600)
+  --dmode MODE                                                   (default: 0700)
+        The modes that files and directories of mapped models have on the host,
+        in octal.
   --map-uid GUEST:HOST:COUNT[,...]                               (default: none)
   --map-gid GUEST:HOST:COUNT[,...]
         Let COUNT users (groups) of the guest from GUEST on be those of the host

@@ -81,9 +81,19 @@ func parseTag(o *options, s string) error {
 func parseModel(o *options, s string) error {
 	m, ok := hostfs.ParseModel(s)
 	if !ok {
-		return errors.New("is not one of passthrough, none")
+		return errors.New("is not one of passthrough, mapped-xattr (or mapped), none")
 	}
-	o.model = m
+	o.model, o.modelSet = m, true
+	return nil
+}
+
+// parseHostMode reads permissions in octal, with or without a 0 in front.
+func parseHostMode(s string, to *uint32) error {
+	n, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || n == 0 || n > 0o777 {
+		return errors.New("is not a mode in octal from 0001 to 0777")
+	}
+	*to = uint32(n)
 	return nil
 }
 

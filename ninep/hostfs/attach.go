@@ -69,6 +69,9 @@ func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, er
 	at := fs.attaches.find(fs, n)
 	f := newFile(at, n, nil, nil)
 	at.drop()
+	if fs.meta != nil {
+		return fs.asMapped(f), qid, nil
+	}
 	return f, qid, nil
 }
 

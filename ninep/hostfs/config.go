@@ -36,6 +36,11 @@ type Config struct {
 	// Model is the security model. If not set: Passthrough.
 	Model Model
 
+	// FileMode and DirMode are the modes that files and directories of mapped models have
+	// on the host. If not set: 0600 and 0700. A daemon without privileges needs the rights
+	// that these give.
+	FileMode, DirMode uint32
+
 	// UIDs and GIDs say which users and groups of the host those of the guest are. If not
 	// set, the same.
 	UIDs, GIDs IDMap
@@ -83,6 +88,12 @@ func (c *Config) Validate() error {
 		return errors.New("hostfs: no such security model")
 	case c.MaxLockedFiles < 0:
 		return errors.New("hostfs: negative number of locked files")
+	case (c.FileMode != 0 || c.DirMode != 0) && !c.Model.Mapped():
+		return errors.New("hostfs: modes on the host are for mapped security models")
+	case (c.UIDs.IsSet() || c.GIDs.IsSet()) && c.Model.Mapped():
+		return errors.New("hostfs: mapped security models keep the IDs of the guest as they are")
+	case (c.FileMode|c.DirMode)&^0o777 != 0:
+		return errors.New("hostfs: modes on the host are permissions alone")
 	}
 	for name, m := range map[string]*IDMap{"users": &c.UIDs, "groups": &c.GIDs} {
 		if err := m.Validate(); err != nil {
@@ -102,6 +113,12 @@ func (c *Config) setDefaults() {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(c.MaxLockedFiles) > limit.Cur/4 {
 		c.MaxLockedFiles = int(limit.Cur / 4)
+	}
+	if c.FileMode == 0 {
+		c.FileMode = 0o600
+	}
+	if c.DirMode == 0 {
+		c.DirMode = 0o700
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

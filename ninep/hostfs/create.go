@@ -73,17 +73,22 @@ func (fs *FS) createNew(t *thread, dir *node, name []byte, flags int, mode, uid,
 	n, e := fs.nodeOfOpen(t, fd, dir)
 	if e != 0 {
 		// Nobody knows of the file: it must not stay.
-		if statx(t, fd, empty, unix.AT_EMPTY_PATH, statxIdentity) == 0 {
-			key := keyOf(&t.stx)
-			p := t.cname(name)
-			if statx(t, dirFD, p, statName, statxIdentity) == 0 && keyOf(&t.stx) == key {
-				_ = unlinkat(dirFD, p, 0)
-			}
-		}
+		unmake(t, dirFD, name, fd)
 		fs.fds.close(fd)
 		return nil, -1, e
 	}
 	return n, fd, 0
+}
+
+// unmake takes its name off a file that was just made, and which fd is.
+func unmake(t *thread, dir int32, name []byte, fd int32) {
+	if statx(t, fd, empty, unix.AT_EMPTY_PATH, statxIdentity) != 0 {
+		return
+	}
+	key, p := keyOf(&t.stx), t.cname(name)
+	if statx(t, dir, p, statName, statxIdentity) == 0 && keyOf(&t.stx) == key {
+		_ = unlinkat(dir, p, 0)
+	}
 }
 
 // nodeOfOpen returns the node of an open file, with a reference, and leaves its

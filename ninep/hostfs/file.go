@@ -83,8 +83,11 @@ func (f *file) Close() {
 
 // fileOf returns the file behind another file that a request names.
 func fileOf(other ninep.File) (*file, unix.Errno) {
-	if f, ok := other.(*file); ok {
+	switch f := other.(type) {
+	case *file:
 		return f, 0
+	case *mapped:
+		return f.file, 0
 	}
 	return nil, unix.EXDEV
 }

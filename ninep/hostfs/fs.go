@@ -19,7 +19,10 @@ type FS struct {
 	qidPaths QIDPaths
 	readOnly bool
 	model    Model
+	meta     metaStore // nil unless the model is mapped
 	xattrs   xattrNames
+
+	fileMode, dirMode uint32 // on the host, in mapped models
 
 	uids, gids ids
 
@@ -36,6 +39,7 @@ type FS struct {
 	// What the kernel was found to lack.
 	noFchmodat2 atomic.Bool
 	noXattrAt   atomic.Bool
+	noTmpFile   atomic.Bool // or one of the file systems
 }
 
 var _ ninep.Backend = (*FS)(nil)
@@ -53,8 +57,10 @@ func New(cfg Config) (*FS, error) {
 		model:      cfg.Model,
 		uids:       newIDs(&cfg.UIDs),
 		gids:       newIDs(&cfg.GIDs),
-		xattrs:     newXattrNames(cfg.HiddenXattrPrefix, cfg.XattrMap),
+		xattrs:     newXattrNames(cfg.HiddenXattrPrefix, cfg.XattrMap, cfg.Model),
 		statfsType: cfg.StatFSType,
+		fileMode:   cfg.FileMode,
+		dirMode:    cfg.DirMode,
 		procFD:     -1,
 		creds:      processCredentials(),
 	}
@@ -80,6 +86,9 @@ func (fs *FS) open(cfg *Config) error {
 		fs.mounts.fd = fd
 	}
 
+	if err := fs.openModel(cfg.Root); err != nil {
+		return err
+	}
 	t := &thread{fs: fs}
 	fd, e := openat2(t, int32(cfg.Root.Fd()), dot, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0, resolveName)
 	if e != 0 {

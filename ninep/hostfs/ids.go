@@ -25,6 +25,9 @@ type IDMap struct {
 	SquashTo uint32
 }
 
+// IsSet reports whether m changes anything.
+func (m *IDMap) IsSet() bool { return m.Squash || len(m.Ranges) > 0 }
+
 // IDRange is the guest's IDs from Guest on, Count of them, which are the host's from Host
 // on.
 type IDRange struct{ Guest, Host, Count uint32 }

@@ -88,6 +88,9 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 				return err
 			}
 			if ok {
+				if f.at.fs.meta != nil && ent.typ == unix.DT_REG {
+					ent.typ = unix.DT_UNKNOWN // metadata says
+				}
 				if !w.Add(qid, ent.next, ent.typ, ent.name) {
 					d.lost = true
 					return nil

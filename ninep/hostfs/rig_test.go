@@ -47,9 +47,11 @@ func newRigAt(t testing.TB, dir string, cfg Config) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{TB: t, fs: fs, c: newCall(), dir: dir}
-	r.root = r.attach("")
+	top, _, err := fs.Attach(r.c, nil)
+	r.must(err)
+	r.root, _ = fileOf(top)
 	t.Cleanup(func() {
-		r.root.Close()
+		top.Close()
 		fs.Reset()
 		// The root's.
 		if s := fs.Stats(); s != (Stats{Nodes: 1}) {

@@ -13,23 +13,25 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	for name, shape := range map[string]int{"whole": 0, "pieces": 13} {
-		t.Run(name, func(t *testing.T) {
-			ninetest.Run(t, ninetest.Config{
-				New:     newBackend,
-				Connect: func(t testing.TB, cfg ninep.Config) ninetest.Transport { return connect(t, cfg, shape) },
+	for _, model := range []hostfs.Model{hostfs.Passthrough, hostfs.MappedXattr} {
+		for name, shape := range map[string]int{"whole": 0, "pieces": 13} {
+			t.Run(model.String()+"/"+name, func(t *testing.T) {
+				ninetest.Run(t, ninetest.Config{
+					New:     func(t testing.TB) ninep.Backend { return newBackend(t, model) },
+					Connect: func(t testing.TB, cfg ninep.Config) ninetest.Transport { return connect(t, cfg, shape) },
+				})
 			})
-		})
+		}
 	}
 }
 
-func newBackend(t testing.TB) ninep.Backend {
+func newBackend(t testing.TB, model hostfs.Model) ninep.Backend {
 	root, err := os.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	fs, err := hostfs.New(hostfs.Config{Root: root, QIDPaths: qidpath.New(qidpath.Config{})})
+	fs, err := hostfs.New(hostfs.Config{Root: root, QIDPaths: qidpath.New(qidpath.Config{}), Model: model})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +40,18 @@ func newBackend(t testing.TB) ninep.Backend {
 			t.Error(err)
 		}
 	})
+	if model.Mapped() {
+		// The tests attach as root, whose the directory then is.
+		top, _, err := fs.Attach(&ninep.Call{Thread: &ninep.Thread{}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer top.Close()
+		c := &ninep.Call{Thread: &ninep.Thread{}}
+		if err := top.SetAttr(c, &ninep.SetAttr{Valid: ninep.SetUID | ninep.SetGID}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return fs
 }
 

@@ -124,6 +124,8 @@ var badValues = map[string][]string{
 	"log-level":      {"", "loud", "INFO "},
 	"log-format":     {"", "xml"},
 	"security-model": {"", "x", "Passthrough", "passthrough "},
+	"fmode":          {"", "x", "0888", "01777", "-1", "0"},
+	"dmode":          {"", "x", "0888", "01777", "-1", "0"},
 	"map-uid":        {"", "x", "0:1", "0:1:0", "0:0:4294967296", "0:0:2,1:5:1", "0:-1:1"},
 	"map-gid":        {"", "x", "0:1", "0:1:0", "1:4294967295:1", "0:0:2,9:1:1", "0 0 1"},
 	"squash-uid":     {"", "x", "-1", "4294967295", "root"},

@@ -20,7 +20,7 @@ type xattr struct {
 
 	mu    sync.Mutex // Twrites are shared
 	value []byte     // of Txattrwalk, never changed; else what was written so far
-	end   int        // of what was written
+	wrote int        // bytes, in all writes
 }
 
 // newXattr returns what a fid needs that stands for a value, which is counted as n
@@ -56,7 +56,7 @@ func (x *xattr) write(in []unix.Iovec, off uint64, n int) (int, error) {
 	}
 	at := int(off)
 	n = CopyFrom(x.value[at:min(at+n, x.size)], in, writeHeader)
-	x.end = max(x.end, at+n)
+	x.wrote += n
 	return n, nil
 }
 
@@ -73,7 +73,7 @@ const aclPrefix = "system.posix_acl_"
 func (x *xattr) apply(c *Call, f File) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.end != x.size {
+	if x.wrote != x.size { // also if a part came twice, for then another may be missing
 		return unix.EINVAL
 	}
 	acl := strings.HasPrefix(x.name, aclPrefix)

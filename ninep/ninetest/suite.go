@@ -75,6 +75,7 @@ func (cfg *Config) run(t *testing.T) {
 		{"rename", renameTests, ninep.Dialect2000L},
 		{"unlinked", unlinkedTests, ninep.Dialect2000L},
 		{"xattr", xattrTests, ninep.Dialect2000L},
+		{"xattr_fid", xattrFIDTests, ninep.Dialect2000L},
 		{"lock", lockTests, ninep.Dialect2000L},
 		{"flush", flushTests, ninep.Dialect2000L},
 		{"readonly", readonlyTests, ninep.Dialect2000L},

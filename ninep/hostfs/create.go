@@ -14,10 +14,7 @@ const maxRaces = 16
 // Create implements ninep.File. Without O_EXCL, a file that is there already is
 // opened by its node, as Open does it, so that nothing but a regular file is.
 func (f *file) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32) (ninep.QID, error) {
-	host, e := hostFlags(flags)
-	if e != 0 {
-		return ninep.QID{}, e
-	}
+	host := hostFlags(flags)
 	if f.open != nil {
 		return ninep.QID{}, unix.EINVAL
 	}

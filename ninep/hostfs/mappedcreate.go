@@ -132,10 +132,7 @@ func writeStart(fd int32, content []byte) unix.Errno {
 
 // Create implements ninep.File.
 func (m *mapped) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32) (ninep.QID, error) {
-	host, e := hostFlags(flags)
-	if e != 0 {
-		return ninep.QID{}, e
-	}
+	host := hostFlags(flags)
 	if m.open != nil || host&unix.O_DIRECTORY != 0 {
 		return ninep.QID{}, unix.EINVAL
 	}

@@ -32,7 +32,7 @@ const (
 // keeps O_APPEND, and then writes its pages through that fid, at their offsets and
 // more than once. Appended, they would be there twice. The client works out the
 // offset of an append itself.
-func hostFlags(flags uint32) (int, unix.Errno) {
+func hostFlags(flags uint32) int {
 	host := unix.O_CLOEXEC | unix.O_NOCTTY
 	switch flags & lAccMode {
 	case 0:
@@ -42,10 +42,8 @@ func hostFlags(flags uint32) (int, unix.Errno) {
 		if flags&lAppend != 0 {
 			host |= unix.O_APPEND
 		}
-	case 2:
+	default: // 2; and Linux' 3, for neither reading nor writing, takes the right to both
 		host |= unix.O_RDWR
-	default:
-		return 0, unix.EINVAL
 	}
 	if flags&lTrunc != 0 {
 		host |= unix.O_TRUNC
@@ -62,7 +60,7 @@ func hostFlags(flags uint32) (int, unix.Errno) {
 	if flags&lNoATime != 0 {
 		host |= unix.O_NOATIME
 	}
-	return host, 0
+	return host
 }
 
 // changes reports whether a file opened with the flags can be changed, or is.
@@ -72,10 +70,7 @@ func changes(flags int) bool {
 
 // Open implements ninep.File.
 func (f *file) Open(c *ninep.Call, flags uint32) (ninep.QID, error) {
-	host, e := hostFlags(flags)
-	if e != 0 {
-		return ninep.QID{}, e
-	}
+	host := hostFlags(flags)
 	if f.open != nil {
 		return ninep.QID{}, unix.EINVAL
 	}

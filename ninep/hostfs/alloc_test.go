@@ -86,7 +86,7 @@ func TestMemoryPerFile(t *testing.T) {
 	if raceDetector {
 		t.Skip("needs a build without the race detector, which makes objects larger")
 	}
-	if s := reflect.TypeFor[node]().Size(); s > 64 {
+	if s := reflect.TypeFor[node]().Size(); s > 80 {
 		t.Errorf("a node has %d bytes", s)
 	}
 	r := newRig(t)

@@ -16,7 +16,7 @@ import (
 // walk.
 type attach struct {
 	fs   *FS
-	root *node        // one reference
+	root *node        // one reference, and pinned: no other directory may take its number
 	refs atomic.Int64 // not counted for the export's root
 }
 
@@ -61,12 +61,20 @@ func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, er
 		fs.nodes.put(n)
 		return nil, ninep.QID{}, unix.ENOTDIR
 	}
-	if e := n.statx(t, statxQID); e != 0 {
+	fd, e := n.pin(t)
+	if e != 0 {
+		fs.nodes.put(n)
+		return nil, ninep.QID{}, e
+	}
+	e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID)
+	if e != 0 {
+		n.unpin()
 		fs.nodes.put(n)
 		return nil, ninep.QID{}, e
 	}
 	qid := n.qid(&t.stx)
 	at := fs.attaches.find(fs, n)
+	n.unpin()
 	f := newFile(at, n, nil, nil)
 	at.drop()
 	if fs.meta != nil {
@@ -83,7 +91,7 @@ func (fs *FS) exportRoot(t *thread) (*node, unix.Errno) {
 	as.rootMu.Lock()
 	defer as.rootMu.Unlock()
 	if as.root.root == nil {
-		if e := statx(t, as.rootFD, empty, unix.AT_EMPTY_PATH, statxIdentity); e != 0 {
+		if e := statx(t, as.rootFD, empty, unix.AT_EMPTY_PATH, statxWalk); e != 0 {
 			return nil, e
 		}
 		fd, e := openat(t, as.rootFD, dot, openPath)
@@ -94,6 +102,10 @@ func (fs *FS) exportRoot(t *thread) (*node, unix.Errno) {
 		if e != 0 {
 			return nil, e
 		}
+		if _, e := root.pin(t); e != 0 {
+			fs.nodes.put(root)
+			return nil, e
+		}
 		fs.fds.close(as.rootFD)
 		as.root.root, as.rootFD = root, -1
 	}
@@ -101,7 +113,7 @@ func (fs *FS) exportRoot(t *thread) (*node, unix.Errno) {
 }
 
 // find returns the attach with the root n, with a reference for the caller, who
-// has one to n.
+// has one to n and has pinned it.
 func (as *attaches) find(fs *FS, n *node) *attach {
 	if n == as.root.root {
 		return &as.root
@@ -111,6 +123,7 @@ func (as *attaches) find(fs *FS, n *node) *attach {
 	at := as.subs[n]
 	if at == nil {
 		at = &attach{fs: fs, root: n.hold()}
+		n.desc.tryPin()
 		if as.subs == nil {
 			as.subs = make(map[*node]*attach)
 		}
@@ -145,6 +158,7 @@ func (at *attach) drop() {
 	}
 	as.mu.Unlock()
 	if last {
+		at.root.unpin()
 		at.fs.nodes.put(at.root)
 	}
 }

@@ -57,6 +57,11 @@ type Config struct {
 	// f_type. If not set, each has its own.
 	StatFSType uint32
 
+	// MaxDescriptors bounds how many descriptors the FS uses, for as long as there are some
+	// that nobody does. If not set: most of the process's limit of open files at the time
+	// of New.
+	MaxDescriptors int
+
 	// MaxLockedFiles bounds on how many files locks are held, or asked for, at a time:
 	// each takes a descriptor. Beyond, ENOLCK. If not set: 1024, and never more than a
 	// quarter of the process's limit of open files when New is called.
@@ -84,6 +89,8 @@ func (c *Config) Validate() error {
 		return errors.New("hostfs: no root directory")
 	case c.QIDPaths == nil:
 		return errors.New("hostfs: no QID paths")
+	case c.MaxDescriptors < 0:
+		return errors.New("hostfs: negative number of descriptors")
 	case int(c.Model) >= len(modelNames):
 		return errors.New("hostfs: no such security model")
 	case c.MaxLockedFiles < 0:
@@ -106,6 +113,9 @@ func (c *Config) Validate() error {
 func (c *Config) setDefaults() {
 	if c.HiddenXattrPrefix == "" {
 		c.HiddenXattrPrefix = defaultHiddenXattrPrefix
+	}
+	if c.MaxDescriptors == 0 {
+		c.MaxDescriptors = descriptorBudget()
 	}
 	if c.MaxLockedFiles == 0 {
 		c.MaxLockedFiles = defaultMaxLockedFiles

@@ -38,7 +38,7 @@ func (f *file) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32) (
 		if e != 0 {
 			return ninep.QID{}, e
 		}
-		f.open = newHandle(fd, host&unix.O_ACCMODE)
+		f.open = fs.newHandle(n, fd, host)
 		dir := f.n
 		f.n = n
 		f.moved(dir, name)
@@ -91,11 +91,15 @@ func unmake(t *thread, dir int32, name []byte, fd int32) {
 // nodeOfOpen returns the node of an open file, with a reference, and leaves its
 // QID's part in t.stx.
 func (fs *FS) nodeOfOpen(t *thread, fd int32, dir *node) (*node, unix.Errno) {
-	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID); e != 0 {
+	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxWalk); e != 0 {
 		return nil, e
 	}
 	key := keyOf(&t.stx)
-	if n := fs.nodes.get(&key); n != nil {
+	n, cold, _ := fs.nodes.get(&key)
+	switch {
+	case cold:
+		fs.nodes.put(n) // it may be another file that has had the number
+	case n != nil:
 		return n, 0
 	}
 	path, e := openat(t, fs.procFD, t.cfd(fd), unix.O_PATH|unix.O_CLOEXEC)

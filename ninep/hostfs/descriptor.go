@@ -3,28 +3,80 @@
 package hostfs
 
 import (
+	"math"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-// descriptor is a file descriptor that its owner can do without while nobody uses it:
-// it may be given up at any time when it is not pinned.
+// descriptor is a file descriptor that its owner can lose while nobody uses it: see
+// reclaim.go for when it does, and for how it gets another.
 type descriptor struct {
-	// word is the descriptor plus one in the upper half (0: none), and the number of
-	// pins in the lower one.
+	// word has the descriptor plus one in the upper half (0: none), and in the lower
+	// one the number of pins and the flags. Pins come and go at any time; all else
+	// changes under nodeShard.mu.
 	word atomic.Uint64
 }
 
-// newWord is the word of a descriptor that nobody uses.
-func newWord(fd int32) uint64 { return uint64(fd+1) << 32 }
+// Flags of a descriptor's word.
+const (
+	pinsMask   = 1<<28 - 1
+	referenced = 1 << 28 // pinned since the sweep last came by
+	busy       = 1 << 29 // a thread is taking the descriptor away, or bringing it back
+	dead       = 1 << 30 // of a node: its inode is gone, and so is it from the table
+)
+
+// fdWord returns what is added to a word without a descriptor to give it one.
+func fdWord(fd int32) uint64 { return uint64(fd+1) << 32 }
+
+func wordFD(w uint64) int32 { return int32(w>>32) - 1 }
+
+// tryPin adds a pin. It returns -1, which is a pin as well, if there is nothing to
+// pin.
+func (d *descriptor) tryPin() int32 { return wordFD(d.word.Add(1)) }
+
+func (d *descriptor) unpin() {
+	if d.word.Add(^uint64(0))&referenced == 0 {
+		d.word.Or(referenced)
+	}
+}
+
+// has reports whether there is a descriptor at the moment.
+func (d *descriptor) has() bool { return wordFD(d.word.Load()) >= 0 }
+
+// is reports whether a flag is set.
+func (d *descriptor) is(flag uint64) bool { return d.word.Load()&flag != 0 }
+
+// dropLocked takes the descriptor out and returns it: -1 if there is none.
+//
+// Preconditions: nodeShard.mu is held.
+func (d *descriptor) dropLocked() int32 {
+	return wordFD(d.word.And(math.MaxUint32))
+}
 
 // pin returns n's descriptor (O_PATH), which is n's until unpin. The caller has a
-// reference to n for as long.
-func (n *node) pin(*thread) (int32, unix.Errno) { return n.desc.pinned(), 0 }
+// reference to n for as long. ESTALE if there is no descriptor and the file cannot be
+// found again, ENFILE if too many are in use.
+func (n *node) pin(t *thread) (int32, unix.Errno) {
+	if fd := n.desc.tryPin(); fd >= 0 {
+		return fd, 0
+	}
+	return t.fs.restore(t, n)
+}
 
 // unpin ends what a pin began that did not fail.
 func (n *node) unpin() { n.desc.unpin() }
+
+// pin returns the descriptor of an open file, which is h's until unpin.
+func (h *handle) pin(t *thread) (int32, unix.Errno) {
+	if fd := h.desc.tryPin(); fd >= 0 {
+		return fd, 0
+	}
+	return t.fs.restore(t, h)
+}
+
+// unpin ends what a pin began that did not fail.
+func (h *handle) unpin() { h.desc.unpin() }
 
 // statx fills t.stx with what is known of n.
 func (n *node) statx(t *thread, mask uint32) unix.Errno {
@@ -44,35 +96,4 @@ func (n *node) statxEntry(t *thread, name *byte, mask uint32) unix.Errno {
 	}
 	defer n.unpin()
 	return statx(t, fd, name, statName, mask)
-}
-
-// pin returns the descriptor of an open file, which is h's until unpin.
-func (h *handle) pin(*thread) (int32, unix.Errno) { return h.desc.pinned(), 0 }
-
-// unpin ends what a pin began that did not fail.
-func (h *handle) unpin() { h.desc.unpin() }
-
-func (d *descriptor) pinned() int32 { return int32(d.word.Add(1)>>32) - 1 }
-
-func (d *descriptor) unpin() { d.word.Add(^uint64(0)) }
-
-// set gives d its first descriptor.
-//
-// Preconditions: nobody else knows of d.
-func (d *descriptor) set(fd int32) { d.word.Store(newWord(fd)) }
-
-// take takes the descriptor away, for good.
-//
-// Preconditions: nobody else knows of d.
-func (d *descriptor) take() int32 { return int32(d.word.Swap(0)>>32) - 1 }
-
-// descriptors counts those of an FS.
-type descriptors struct {
-	used atomic.Int64
-}
-
-// close closes a descriptor that openat or openat2 returned.
-func (ds *descriptors) close(fd int32) {
-	closeFD(fd)
-	ds.used.Add(-1)
 }

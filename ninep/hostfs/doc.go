@@ -11,6 +11,13 @@
 // share one descriptor. A node is closed with its last reference, so that an
 // unlinked file frees its space.
 //
+// Where there are more nodes than there may be descriptors, those that have not been
+// used for long are cold: they have a memo instead, from which the file can be found
+// again. That is a file handle, where the file system has them and the process may use
+// them, else a directory and a name. A file that is found so is the same one, or the
+// node is stale (ESTALE); one without a name left never becomes cold. The inode number
+// of a cold node can be used again: then the table has the new inode's node.
+//
 // A file is what a fid refers to: a node, and the directory and name under which
 // it was reached, for the few operations that need a name. These are a hint, and
 // verified before use. An open file has a handle: a second descriptor, made from
@@ -32,16 +39,22 @@
 // each time. It changes nothing in t that a caller may have put there. A pin needs a
 // reference to the node, and ends before that is given back. Pins may be nested.
 //
-// What openat and openat2 open counts against the process's limit, until
-// descriptors.close.
+// An open file can lose its descriptor only if it can be opened again whatever its mode
+// is by then. What belongs to an open file description, such as locks, needs one that is
+// in no handle.
+//
+// What openat, openat2 and openByHandle open counts against the process's limit, until
+// descriptors.close. Who takes a name from a file calls keep before, for the node that
+// could become cold in this moment and never be found again.
 //
 // # Confinement
 //
-// Nothing is ever looked up by a path of more than one component. Names come
-// checked from the session (no '/', not "."), are resolved by openat2 with
-// RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS and RESOLVE_NO_SYMLINKS, and ".." is
-// followed only to directories from which the root of the attach can be reached
-// upwards. Mount points are crossed.
+// Nothing is ever looked up by a path of more than one component, but one that the
+// kernel has for a descriptor, and what that leads to is compared. Names come checked
+// from the session (no '/', not "."), are resolved by openat2 with RESOLVE_BENEATH,
+// RESOLVE_NO_MAGICLINKS and RESOLVE_NO_SYMLINKS, and ".." is followed only to
+// directories from which the root of the attach can be reached upwards. Mount points
+// are crossed.
 //
 // # Threads
 //
@@ -56,14 +69,17 @@
 //	handle.dir.mu (held over getdents64)
 //	  the locks of QIDPaths
 //	attaches.rootMu
-//	  the locks of QIDPaths, nodeShard.mu
+//	  the locks of QIDPaths
 //	lockFile.mu (held over fcntl)
 //	  lockTable.mu
-//	nodeShard.mu, attaches.mu, mounts.mu: nothing is locked under these
+//	under any of them, but lockTable.mu, a pin may have to find a file again:
+//	  a claim of a node or open file (busy)
+//	    handle.dir.mu of an open file that nobody has pinned
+//	nodeShard.mu, fileHandles.mu, attaches.mu, mounts.mu: nothing is locked under these
 //
 // # Sources
 //
-// openat2(2), statx(2), the "-at" calls with AT_EMPTY_PATH, proc(5) on
+// openat2(2), statx(2), open_by_handle_at(2), the "-at" calls with AT_EMPTY_PATH, proc(5) on
 // /proc/PID/fd and mountinfo, fcntl(2) on open file description locks,
 // capabilities(7) on file system user IDs.
 package hostfs

@@ -19,15 +19,12 @@ type file struct {
 	// Under which name in which directory n was reached; no parent if that was the
 	// root of the attach, or "..". Only a hint: see locate.
 	parent *node
-	name   []byte
+	name   packed
 
 	open *handle // nil until opened
 }
 
 var _ ninep.File = (*file)(nil)
-
-// maxKeptName bounds the name buffers that stay with unused files.
-const maxKeptName = 64
 
 var filePool = sync.Pool{New: func() any { return new(file) }}
 
@@ -36,7 +33,7 @@ var filePool = sync.Pool{New: func() any { return new(file) }}
 func newFile(at *attach, n, parent *node, name []byte) *file {
 	f := filePool.Get().(*file)
 	f.at, f.n, f.parent = at, n, parent
-	f.name = append(f.name[:0], name...)
+	f.name.set(name)
 	at.hold()
 	return f
 }
@@ -54,14 +51,14 @@ func (f *file) clone() *file {
 	if f.parent != nil {
 		f.parent.hold()
 	}
-	return newFile(f.at, f.n.hold(), f.parent, f.name)
+	return newFile(f.at, f.n.hold(), f.parent, f.name.bytes())
 }
 
 // moved records where f's node is now. It takes over the reference to parent.
 func (f *file) moved(parent *node, name []byte) {
 	f.at.fs.nodes.put(f.parent)
 	f.parent = parent
-	f.name = append(f.name[:0], name...)
+	f.name.set(name)
 }
 
 // Close implements ninep.File.
@@ -73,10 +70,8 @@ func (f *file) Close() {
 	fs.nodes.put(f.n)
 	fs.nodes.put(f.parent)
 	f.at.drop()
-	name := f.name[:0]
-	if cap(name) > maxKeptName {
-		name = nil
-	}
+	name := f.name
+	name.clear()
 	*f = file{name: name}
 	filePool.Put(f)
 }
@@ -95,6 +90,9 @@ func fileOf(other ninep.File) (*file, unix.Errno) {
 // handle is an open file.
 type handle struct {
 	desc   descriptor // see pin
+	ring   uint32     // see slot
+	n      *node      // of the file that it is the handle of
+	flags  int        // with which it is opened again
 	access int32      // O_RDONLY, O_WRONLY or O_RDWR
 
 	noWaitRefused noWait
@@ -107,17 +105,59 @@ type handle struct {
 
 var handlePool = sync.Pool{New: func() any { return new(handle) }}
 
-func newHandle(fd int32, access int) *handle {
+// newHandle takes over fd, which is n opened with flags (of open(2)).
+func (fs *FS) newHandle(n *node, fd int32, flags int) *handle {
 	h := handlePool.Get().(*handle)
-	h.access = int32(access)
-	h.desc.set(fd)
+	h.n, h.access = n, int32(flags&unix.O_ACCMODE)
+	h.flags = flags &^ (unix.O_CREAT | unix.O_EXCL | unix.O_TRUNC)
+	h.ring = noSlot
+	h.desc.word.Store(fdWord(fd))
+	if fs.canReopen(n) {
+		s := fs.nodes.shard(h.hash())
+		s.mu.Lock()
+		s.joinLocked(h)
+		s.mu.Unlock()
+	}
 	return h
 }
 
 func (fs *FS) closeHandle(h *handle) {
 	fs.locks.dropHandle(h)
-	fs.fds.close(h.desc.take())
+	s := fs.nodes.shard(h.hash())
+	s.mu.Lock()
+	s.leaveLocked(h)
+	fd := h.desc.dropLocked()
+	s.mu.Unlock()
+	if fd >= 0 {
+		fs.fds.close(fd)
+	}
+	h.n = nil
+	h.desc.word.Store(0)
 	h.noWaitRefused.Store(false)
 	h.dir.pos, h.dir.lost = 0, false
 	handlePool.Put(h)
+}
+
+// canReopen reports whether an open file of n can be opened again, whatever has become of
+// its mode meanwhile.
+func (fs *FS) canReopen(n *node) bool {
+	return n.traits&anyUser != 0 && fs.creds.caps.has(unix.CAP_DAC_OVERRIDE) && fs.creds.caps.has(unix.CAP_DAC_READ_SEARCH)
+}
+
+// Methods of holder.
+
+func (h *handle) descriptor() *descriptor { return &h.desc }
+func (h *handle) slot() *uint32           { return &h.ring }
+func (h *handle) hash() uint64            { return h.n.hash() }
+func (h *handle) baseLocked() *node       { return h.n }
+
+// reopen opens h's file again. A directory's new descriptor stands at its beginning.
+func (h *handle) reopen(t *thread, _ int32) (int32, unix.Errno) {
+	fd, e := t.fs.openNode(t, h.n, h.flags)
+	if e == 0 {
+		h.dir.mu.Lock()
+		h.dir.lost = true
+		h.dir.mu.Unlock()
+	}
+	return fd, e
 }

@@ -32,6 +32,7 @@ type FS struct {
 	creds    credentials
 	mounts   mounts
 	fds      descriptors
+	handles  fileHandles
 	nodes    nodeTable
 	attaches attaches
 	locks    lockTable
@@ -65,7 +66,9 @@ func New(cfg Config) (*FS, error) {
 		creds:      processCredentials(),
 	}
 	fs.mounts.fd, fs.attaches.rootFD = -1, -1
-	fs.nodes.fds = &fs.fds
+	fs.fds.max = int64(cfg.MaxDescriptors)
+	fs.handles.fs = fs
+	fs.nodes.init(fs)
 	fs.locks.init(fs, cfg.MaxLockedFiles)
 	if err := fs.open(&cfg); err != nil {
 		_ = fs.Close()
@@ -130,8 +133,10 @@ func (fs *FS) Close() error {
 	fs.Reset()
 	if root := fs.attaches.root.root; root != nil {
 		fs.attaches.root.root = nil
+		root.unpin()
 		fs.nodes.put(root)
 	}
+	fs.handles.close()
 	if fs.attaches.rootFD >= 0 {
 		fs.fds.close(fs.attaches.rootFD)
 		fs.attaches.rootFD = -1

@@ -49,7 +49,7 @@ func (m *mapped) make(t *thread, name []byte, flags int, content []byte, md *met
 	}
 	qid := n.qid(&t.stx)
 	f := newFile(m.at, n, m.n.hold(), name)
-	f.open = newHandle(fd, flags&unix.O_ACCMODE)
+	f.open = fs.newHandle(n, fd, flags)
 	child := fs.asMapped(f)
 	return child, child.qid(qid, md), 0
 }
@@ -171,7 +171,7 @@ func (m *mapped) reopen(t *thread, q ninep.QID, flags int) (ninep.QID, unix.Errn
 		return q, e
 	}
 	m.at.fs.closeHandle(m.file.open)
-	m.file.open = newHandle(fd, unix.O_RDONLY)
+	m.file.open = m.at.fs.newHandle(m.n, fd, flags)
 	return q, 0
 }
 

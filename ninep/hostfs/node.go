@@ -11,13 +11,15 @@ import (
 	"vhost-user-9p/ninep"
 )
 
-// node is one inode as seen through one mount. All fields but next, desc and refs are
-// written once, before the node is in the table.
+// node is one inode as seen through one mount. The fields without a comment on that are
+// written once, before the node is in the table. There can be a million nodes.
 type node struct {
-	next *node // in its bucket
+	next *node // in its bucket; guarded by nodeShard.mu
 	nodeKey
 	path uint64     // of the QID
 	desc descriptor // O_PATH; see pin
+	memo            // what brings a cold node back; guarded by nodeShard.mu and by busy
+	ring uint32     // see slot
 	refs atomic.Int32
 	born uint32 // nodeTable.births after it was added
 	nodeType
@@ -62,7 +64,7 @@ const nodeShards = 64
 
 // nodeTable finds nodes by their keys.
 type nodeTable struct {
-	fds    *descriptors
+	fs     *FS
 	births atomic.Uint32
 	shards [nodeShards]nodeShard
 }
@@ -73,10 +75,23 @@ type nodeShard struct {
 	mu      sync.Mutex
 	count   int
 	buckets []*node // a power of two, nil at first
-	_       [64 - 40]byte
+
+	ring []holder // those that have a descriptor, and can lose it
+	hand int      // where the sweep goes on
+	idle sync.Cond
+
+	_ [192 - 144]byte
 }
 
 const minBuckets = 16
+
+func (t *nodeTable) init(fs *FS) {
+	t.fs = fs
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.idle.L = &s.mu
+	}
+}
 
 var nodePool = sync.Pool{New: func() any { return new(node) }}
 
@@ -86,14 +101,20 @@ func (s *nodeShard) bucket(hash uint64) **node {
 	return &s.buckets[hash/nodeShards&uint64(len(s.buckets)-1)]
 }
 
-// get returns the node with the key, with a reference for the caller, or nil.
-func (t *nodeTable) get(key *nodeKey) *node {
+// get returns the node with the key, with a reference for the caller, or nil; and, if
+// the node is cold, what it was when it became so.
+func (t *nodeTable) get(key *nodeKey) (n *node, cold bool, m memo) {
 	h := key.hash()
 	s := t.shard(h)
 	s.mu.Lock()
-	n := s.findLocked(h, key)
-	s.mu.Unlock()
-	return n
+	defer s.mu.Unlock()
+	if n = s.findLocked(h, key); n != nil && !n.desc.has() {
+		cold = true
+		if !n.desc.is(busy) {
+			m = n.memo
+		}
+	}
+	return n, cold, m
 }
 
 func (s *nodeShard) findLocked(hash uint64, key *nodeKey) *node {
@@ -124,13 +145,14 @@ func (t *nodeTable) add(key *nodeKey, typ nodeType, fd int32, path uint64) (n *n
 	}
 	n = nodePool.Get().(*node)
 	n.nodeKey, n.nodeType, n.path = *key, typ, path
-	n.desc.set(fd)
+	n.desc.word.Store(fdWord(fd))
 	n.born = t.births.Add(1)
 	n.refs.Store(1)
 	b := s.bucket(h)
 	n.next = *b
 	*b = n
 	s.count++
+	s.joinLocked(n)
 	return n, true
 }
 
@@ -150,36 +172,66 @@ func (s *nodeShard) resizeLocked(size int) {
 
 // put gives back a reference; the last one closes the node. It takes nil.
 func (t *nodeTable) put(n *node) {
-	if n == nil {
-		return
+	for n != nil {
+		n = t.putOne(n)
 	}
+}
+
+// putOne returns a node of which n has had a reference.
+func (t *nodeTable) putOne(n *node) *node {
 	for r := n.refs.Load(); r > 1; r = n.refs.Load() {
 		if n.refs.CompareAndSwap(r, r-1) {
-			return
+			return nil
 		}
 	}
 	// It may be the last: decided under the lock under which others find it.
-	h := n.hash()
-	s := t.shard(h)
+	s := t.shard(n.hash())
 	s.mu.Lock()
 	if n.refs.Add(-1) > 0 {
 		s.mu.Unlock()
+		return nil
+	}
+	s.removeLocked(n)
+	s.leaveLocked(n)
+	fd := n.desc.dropLocked()
+	s.mu.Unlock()
+	parent := n.parent
+	if fd >= 0 {
+		t.fs.fds.close(fd)
+	} else {
+		t.fs.warmed(n, parent)
+	}
+	where := n.where
+	where.clear()
+	*n = node{memo: memo{where: where}}
+	nodePool.Put(n)
+	return parent
+}
+
+// remove makes sure that n is not found any more: its inode is gone, and the number
+// another one's.
+func (t *nodeTable) remove(n *node) {
+	s := t.shard(n.hash())
+	s.mu.Lock()
+	s.removeLocked(n)
+	s.mu.Unlock()
+}
+
+func (s *nodeShard) removeLocked(n *node) {
+	if n.desc.word.Or(dead)&dead != 0 {
 		return
 	}
-	for p := s.bucket(h); ; p = &(*p).next {
+	for p := s.bucket(n.nodeKey.hash()); ; p = &(*p).next {
 		if *p == n {
 			*p = n.next
 			break
 		}
 	}
+	n.next = nil
 	s.count--
 	if s.count < len(s.buckets)/8 && len(s.buckets) > minBuckets {
 		s.resizeLocked(len(s.buckets) / 4)
 	}
-	s.mu.Unlock()
-	n.next = nil
-	t.fds.close(n.desc.take())
-	nodePool.Put(n)
 }
 
 // bornSince reports whether n was added after births was now.
@@ -202,8 +254,31 @@ func (t *nodeTable) len() int {
 func (fs *FS) adopt(t *thread, fd int32, from *node) (*node, unix.Errno) {
 	key := keyOf(&t.stx)
 	typ := nodeType{typ: t.stx.Mode & unix.S_IFMT, mountRoot: t.stx.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0}
-	n := fs.nodes.get(&key)
-	if n == nil {
+	for {
+		n, cold, m := fs.nodes.get(&key)
+		if cold {
+			same, e := fs.isStill(t, n, &m)
+			switch {
+			case same && !t.claiming && fs.warm(n, fd): // which is to make room otherwise
+				return n, 0
+			case !same:
+				fs.nodes.put(n)
+				n = nil
+			}
+			if e != 0 {
+				fs.fds.close(fd)
+				return nil, e
+			}
+		}
+		if n != nil {
+			fs.fds.close(fd)
+			if n.typ != typ.typ {
+				// A server's file system that has given the number away although we hold it.
+				fs.nodes.put(n)
+				return nil, unix.ESTALE
+			}
+			return n, 0
+		}
 		path, e := fs.path(key.dev, key.ino)
 		if e != 0 {
 			fs.fds.close(fd)
@@ -214,18 +289,12 @@ func (fs *FS) adopt(t *thread, fd int32, from *node) (*node, unix.Errno) {
 		} else {
 			typ.traits = traitsOf(t, fd)
 		}
-		var took bool
-		if n, took = fs.nodes.add(&key, typ, fd, path); took {
+		n, took := fs.nodes.add(&key, typ, fd, path)
+		if took {
 			return n, 0
 		}
+		fs.nodes.put(n) // somebody was faster: which may be cold again by now
 	}
-	fs.fds.close(fd)
-	if n.typ != typ.typ {
-		// A server's file system that has given the number away although we hold it.
-		fs.nodes.put(n)
-		return nil, unix.ESTALE
-	}
-	return n, 0
 }
 
 // path returns the QID path of a file.

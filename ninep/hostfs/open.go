@@ -86,7 +86,7 @@ func (f *file) Open(c *ninep.Call, flags uint32) (ninep.QID, error) {
 		f.at.fs.fds.close(fd)
 		return ninep.QID{}, e
 	}
-	f.open = newHandle(fd, host&unix.O_ACCMODE)
+	f.open = f.at.fs.newHandle(f.n, fd, host)
 	return f.n.qid(&t.stx), nil
 }
 

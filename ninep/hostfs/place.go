@@ -13,7 +13,7 @@ func (f *file) Name(c *ninep.Call, buf []byte) []byte {
 		return append(buf, '/')
 	}
 	_ = f.locate(f.thread(c))
-	return append(buf, f.name...)
+	return append(buf, f.name.bytes()...)
 }
 
 // Parent implements ninep.File.

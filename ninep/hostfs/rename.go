@@ -17,11 +17,7 @@ func (f *file) RenameAt(c *ninep.Call, oldName ninep.Name, newDir ninep.File, ne
 	if e != 0 {
 		return e
 	}
-	from, name := t.cname(oldName), t.cname2(newName)
-	if from == nil || name == nil {
-		return unix.ENAMETOOLONG
-	}
-	return errorOf(renameEntry(t, f.n, from, to.n, name))
+	return errorOf(renameEntry(t, f.n, oldName, to.n, newName))
 }
 
 // Rename implements ninep.File.
@@ -31,21 +27,22 @@ func (f *file) Rename(c *ninep.Call, dir ninep.File, name ninep.Name) error {
 	if e != 0 {
 		return e
 	}
-	newName := t.cname2(name)
-	if newName == nil {
-		return unix.ENAMETOOLONG
-	}
 	if e := f.locate(t); e != 0 {
 		return e
 	}
-	if e := renameEntry(t, f.parent, t.cname(f.name), to.n, newName); e != 0 {
+	if e := renameEntry(t, f.parent, f.name.bytes(), to.n, name); e != 0 {
 		return e
 	}
 	f.moved(to.n.hold(), name)
 	return nil
 }
 
-func renameEntry(t *thread, from *node, oldName *byte, to *node, newName *byte) unix.Errno {
+// renameEntry is renameat(2), by which a file can lose its name.
+func renameEntry(t *thread, from *node, oldName []byte, to *node, newName []byte) unix.Errno {
+	old, name := t.cname(oldName), t.cname2(newName)
+	if old == nil || name == nil {
+		return unix.ENAMETOOLONG
+	}
 	fromFD, e := from.pin(t)
 	if e != 0 {
 		return e
@@ -56,26 +53,41 @@ func renameEntry(t *thread, from *node, oldName *byte, to *node, newName *byte) 
 		return e
 	}
 	defer to.unpin()
-	return renameat2(fromFD, oldName, toFD, newName, 0)
+	moved, e := t.fs.keep(t, from, old, oldName)
+	if e != 0 {
+		return e
+	}
+	defer t.fs.letGo(moved)
+	replaced, e := t.fs.keep(t, to, name, newName)
+	if e != 0 {
+		return e
+	}
+	defer t.fs.letGo(replaced)
+	return renameat2(fromFD, old, toFD, name, 0)
 }
 
 // UnlinkAt implements ninep.File.
 func (f *file) UnlinkAt(c *ninep.Call, name ninep.Name, flags uint32) error {
-	t := f.thread(c)
+	return errorOf(unlinkEntry(f.thread(c), f.n, name, flags))
+}
+
+// unlinkEntry is unlinkat(2), by which a file loses a name.
+func unlinkEntry(t *thread, dir *node, name []byte, flags uint32) unix.Errno {
 	p := t.cname(name)
 	if p == nil {
 		return unix.ENAMETOOLONG
 	}
-	return errorOf(unlinkEntry(t, f.n, p, flags))
-}
-
-func unlinkEntry(t *thread, dir *node, name *byte, flags uint32) unix.Errno {
 	fd, e := dir.pin(t)
 	if e != 0 {
 		return e
 	}
 	defer dir.unpin()
-	return unlinkat(fd, name, flags)
+	n, e := t.fs.keep(t, dir, p, name)
+	if e != 0 {
+		return e
+	}
+	defer t.fs.letGo(n)
+	return unlinkat(fd, p, flags)
 }
 
 // Remove implements ninep.File.
@@ -88,7 +100,7 @@ func (f *file) Remove(c *ninep.Call) error {
 	if f.n.isDir() {
 		flags = unix.AT_REMOVEDIR
 	}
-	return errorOf(unlinkEntry(t, f.parent, t.cname(f.name), flags))
+	return errorOf(unlinkEntry(t, f.parent, f.name.bytes(), flags))
 }
 
 // locate makes sure that f's parent and name lead to its node. If they no longer
@@ -101,7 +113,7 @@ func (f *file) locate(t *thread) unix.Errno {
 	if f.n == f.at.root {
 		return unix.EBUSY
 	}
-	if f.parent != nil && f.at.fs.entryIs(t, f.parent, t.cname(f.name), f.n) {
+	if f.parent != nil && f.at.fs.entryIs(t, f.parent, t.cname(f.name.bytes()), f.n) {
 		return 0
 	}
 	return f.search(t)
@@ -118,50 +130,74 @@ func (f *file) search(t *thread) unix.Errno {
 	if !f.n.isDir() && t.stx.Nlink != 1 {
 		return unix.ENOENT
 	}
-	buf := t.buffer()
-	root, e := f.at.root.hostPath(t, buf[:unix.PathMax])
+	fd, e := f.n.pin(t)
 	if e != 0 {
 		return e
 	}
-	full, e := f.n.hostPath(t, buf[unix.PathMax:2*unix.PathMax])
+	defer f.n.unpin()
+	dir, name, e := fs.whereIs(t, f.at.root, f.n, fd)
 	if e != 0 {
 		return e
 	}
-	// A root of "/" is the prefix of every path, like that of any other with its "/".
-	path, ok := bytes.CutPrefix(full, bytes.TrimSuffix(root, []byte{'/'}))
-	if !ok || len(path) < 2 || path[0] != '/' {
-		return unix.ENOENT
-	}
-	dir := f.at.root.hold()
-	for path = path[1:]; ; {
-		name, more, found := bytes.Cut(path, []byte{'/'})
-		if !found {
-			break
-		}
-		next, e := fs.step(t, dir, name)
-		fs.nodes.put(dir)
-		if e != 0 {
-			return e
-		}
-		dir, path = next, more
-	}
-	p := t.cname(path)
-	if p == nil || !fs.entryIs(t, dir, p, f.n) {
-		fs.nodes.put(dir)
-		return unix.ENOENT
-	}
-	f.moved(dir, path)
+	f.moved(dir, name)
 	return 0
 }
 
-// hostPath returns the path that the kernel has for n, in buf.
-func (n *node) hostPath(t *thread, buf []byte) ([]byte, unix.Errno) {
-	fd, e := n.pin(t)
+// whereIs returns the directory in which n is, with a reference, and its name there, by
+// the path that the kernel has for fd, which is n's descriptor, if that leads through
+// root. The name lies in t.
+func (fs *FS) whereIs(t *thread, root, n *node, fd int32) (*node, []byte, unix.Errno) {
+	rootFD, e := root.pin(t)
 	if e != 0 {
-		return nil, e
+		return nil, nil, e
 	}
-	defer n.unpin()
-	size, e := readlinkat(t.fs.procFD, t.cfd(fd), buf)
+	defer root.unpin()
+	buf := t.buffer()
+	top, e := fs.hostPath(t, rootFD, buf[:unix.PathMax])
+	if e != 0 {
+		return nil, nil, e
+	}
+	full, e := fs.hostPath(t, fd, buf[unix.PathMax:2*unix.PathMax])
+	if e != 0 {
+		return nil, nil, e
+	}
+	// A root of "/" is the prefix of every path, like that of any other with its "/".
+	path, ok := bytes.CutPrefix(full, bytes.TrimSuffix(top, []byte{'/'}))
+	if !ok || len(path) < 2 || path[0] != '/' {
+		return nil, nil, unix.ENOENT
+	}
+	slash := bytes.LastIndexByte(path, '/')
+	name := path[slash+1:]
+	p := t.cname(name)
+	if p == nil {
+		return nil, nil, unix.ENOENT
+	}
+	if slash == 0 {
+		if statx(t, rootFD, p, statName, statxIdentity) != 0 || keyOf(&t.stx) != n.nodeKey {
+			return nil, nil, unix.ENOENT
+		}
+		return root.hold(), name, 0
+	}
+	path[slash] = 0
+	dirFD, e := openat2(t, rootFD, &path[1], openPath|unix.O_DIRECTORY, 0, resolveName)
+	if e != 0 {
+		return nil, nil, e
+	}
+	if statx(t, dirFD, p, statName, statxIdentity) != 0 || keyOf(&t.stx) != n.nodeKey {
+		fs.fds.close(dirFD)
+		return nil, nil, unix.ENOENT
+	}
+	if e := statx(t, dirFD, empty, unix.AT_EMPTY_PATH, statxWalk); e != 0 {
+		fs.fds.close(dirFD)
+		return nil, nil, e
+	}
+	dir, e := fs.adopt(t, dirFD, nil)
+	return dir, name, e
+}
+
+// hostPath returns the path that the kernel has for fd, in buf.
+func (fs *FS) hostPath(t *thread, fd int32, buf []byte) ([]byte, unix.Errno) {
+	size, e := readlinkat(fs.procFD, t.cfd(fd), buf)
 	if e != 0 {
 		return nil, e
 	}

@@ -53,12 +53,20 @@ func newRigAt(t testing.TB, dir string, cfg Config) *rig {
 	t.Cleanup(func() {
 		top.Close()
 		fs.Reset()
-		// The root's.
-		if s := fs.Stats(); s != (Stats{Nodes: 1}) {
+		// The root's, and the one by which handles are opened.
+		s := fs.Stats()
+		if ds := s.Descriptors; ds.Cold != 0 || ds.Used < 1 || ds.Used > 2 {
+			t.Errorf("left over: %+v", ds)
+		}
+		s.Descriptors = DescriptorStats{}
+		if s != (Stats{Nodes: 1}) {
 			t.Errorf("left over: %+v", s)
 		}
 		if err := fs.Close(); err != nil {
 			t.Error(err)
+		}
+		if n := fs.Stats().Descriptors.Used; n != 0 {
+			t.Errorf("%d descriptors miscounted", n)
 		}
 	})
 	return r

@@ -66,6 +66,9 @@ func statx(t *thread, dirfd int32, name *byte, flags int, mask uint32) unix.Errn
 const maxAgain = 64
 
 func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve uint64) (int32, unix.Errno) {
+	if e := t.fs.room(t); e != 0 {
+		return -1, e
+	}
 	t.how = unix.OpenHow{Flags: uint64(flags), Mode: uint64(mode), Resolve: resolve}
 	for try := 0; ; try++ {
 		fd, e := syscall6(unix.SYS_OPENAT2, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
@@ -74,7 +77,7 @@ func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve
 		case e == 0:
 			t.fs.fds.used.Add(1)
 			return int32(fd), 0
-		case e == unix.EAGAIN && try < maxAgain:
+		case e == unix.EAGAIN && try < maxAgain, e == unix.EMFILE && t.retryOpen(try):
 		default:
 			return -1, openError(e)
 		}
@@ -84,14 +87,52 @@ func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve
 // openat is for what openat2 is too strict for: magic links, and "." of a
 // directory that is held already.
 func openat(t *thread, dirfd int32, name *byte, flags int) (int32, unix.Errno) {
-	fd, e := syscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
-		uintptr(flags), 0, 0, 0)
+	if e := t.fs.room(t); e != 0 {
+		return -1, e
+	}
+	for try := 0; ; try++ {
+		fd, e := syscall6(unix.SYS_OPENAT, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+			uintptr(flags), 0, 0, 0)
+		switch {
+		case e == 0:
+			t.fs.fds.used.Add(1)
+			return int32(fd), 0
+		case e == unix.EMFILE && t.retryOpen(try):
+		default:
+			return -1, openError(e)
+		}
+	}
+}
+
+// nameToHandle sets t.fh to the handle of the file fd.
+func nameToHandle(t *thread, fd int32) unix.Errno {
+	t.fh.size = uint32(len(t.fh.data))
+	_, e := syscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(fd), uintptr(unsafe.Pointer(empty)),
+		uintptr(unsafe.Pointer(&t.fh)), uintptr(unsafe.Pointer(&t.mountID)), unix.AT_EMPTY_PATH, 0)
+	if e == 0 && (t.fh.typ < 0 || t.fh.typ > maxHandleType) {
+		return unix.EOPNOTSUPP
+	}
+	return e
+}
+
+// openByHandle opens (O_PATH) the file with a packed handle on the mount that the
+// directory mount is on.
+func openByHandle(t *thread, mount int32, handle []byte) (int32, unix.Errno) {
+	if e := t.fs.room(t); e != 0 {
+		return -1, e
+	}
+	t.fh.unpack(handle)
+	fd, e := syscall3(unix.SYS_OPEN_BY_HANDLE_AT, uintptr(mount), uintptr(unsafe.Pointer(&t.fh)), openPath)
 	if e != 0 {
 		return -1, openError(e)
 	}
 	t.fs.fds.used.Add(1)
 	return int32(fd), 0
 }
+
+// retryOpen is asked when the process has no descriptor left, although there should
+// be room: something else has taken more than its share.
+func (t *thread) retryOpen(try int) bool { return try < maxAgain && !t.claiming && t.fs.evict(t) }
 
 // openError hides from guests whose limit it is that no more files can be open.
 func openError(e unix.Errno) unix.Errno {

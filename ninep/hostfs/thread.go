@@ -18,6 +18,11 @@ const bufSize = 64 << 10
 type thread struct {
 	fs *FS // that the request is for
 
+	// Of a thread that has claimed a holder, the part that works on that; see claim.
+	other    *thread
+	claiming bool
+	restores int // in progress, one for the sake of the other
+
 	stx   unix.Statx_t // what statx said last
 	sfs   unix.Statfs_t
 	how   unix.OpenHow
@@ -27,6 +32,9 @@ type thread struct {
 	// Names with their NUL.
 	name1, name2 [256]byte
 	fdName       [12]byte
+
+	fh      fileHandle
+	mountID int32 // as name_to_handle_at has it
 
 	iov []unix.Iovec // rest of a vector after a short read or write
 	buf []byte       // see buffer
@@ -58,6 +66,17 @@ func (t *thread) buffer() []byte {
 		t.buf = make([]byte, bufSize)
 	}
 	return t.buf
+}
+
+// claim returns what to work with while the thread has claimed a holder of a descriptor:
+// whatever a request may have put into t stays as it is.
+func (t *thread) claim() *thread {
+	if t.other == nil {
+		// Never the first to set the credentials: they are the same thread's.
+		t.other = &thread{claiming: true, cred: threadCred{begun: true}}
+	}
+	t.other.fs = t.fs
+	return t.other
 }
 
 // cname and cname2 return a name with a NUL behind it, in memory of t's that lasts

@@ -27,10 +27,13 @@ const (
 	// ownFlock: locks of flock(2) and of fcntl(2) are two things. Servers' file systems
 	// turn one into the other.
 	ownFlock
+	// volatileHandles: file handles are good only as long as the inode is in memory.
+	volatileHandles
 )
 
 const (
 	zfsMagic      = 0x2fc12fc1
+	fuseMagic     = 0x65735546
 	bcachefsMagic = 0xca451a4e
 )
 
@@ -51,6 +54,8 @@ func traitsOf(t *thread, fd int32) traits {
 		return anyUser | ownClock | ownFlock | subvolumes
 	case unix.OVERLAYFS_SUPER_MAGIC: // which asks below as the one who mounted it
 		return anyUser | ownNumbers | ownFlock
+	case fuseMagic, unix.MSDOS_SUPER_MAGIC:
+		return volatileHandles
 	}
 	return 0
 }

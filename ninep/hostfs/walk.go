@@ -47,6 +47,9 @@ func (f *file) Walk(c *ninep.Call, names []ninep.Name, qids []ninep.QID) (ninep.
 	return newFile(f.at, n, parent, last), len(names), nil
 }
 
+// statxWalk is what is to be known of what is walked to.
+const statxWalk = statxQID | unix.STATX_BTIME
+
 const statName = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
 
 // openPath are the flags by which nodes are opened.
@@ -66,14 +69,17 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 	defer dir.unpin()
 	t.suit(fs, dir)
 	now := fs.nodes.births.Load()
-	if e := statx(t, dirFD, p, statName, statxQID); e != 0 {
+	if e := statx(t, dirFD, p, statName, statxWalk); e != 0 {
 		return nil, e
 	}
 	// As long as a node has the inode number, no other inode can get it. So if the
 	// node was there before statx, what statx saw is the node. If it came later, the
 	// inode that statx saw may have gone before, and left its number to another.
-	key := keyOf(&t.stx)
-	if n := fs.nodes.get(&key); n != nil {
+	n, e := fs.known(t, dir, name)
+	if e != 0 {
+		return nil, e
+	}
+	if n != nil {
 		if !n.bornSince(now) && n.typ == t.stx.Mode&unix.S_IFMT {
 			return n, 0
 		}
@@ -84,7 +90,7 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 		return nil, e
 	}
 	// What was opened may be another file than what statx saw.
-	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID); e != 0 {
+	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxWalk); e != 0 {
 		fs.fds.close(fd)
 		return nil, e
 	}
@@ -128,7 +134,7 @@ func (fs *FS) stepUp(t *thread, at *attach, n *node) (*node, unix.Errno) {
 		e = unix.ENOENT
 	}
 	if e == 0 {
-		e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID)
+		e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxWalk)
 	}
 	if e != 0 {
 		fs.fds.close(fd)
@@ -166,8 +172,8 @@ func (fs *FS) ancestors(t *thread, at *attach, fd int32) ([]nodeKey, unix.Errno)
 	}
 }
 
-// entryIs reports whether name in the directory dir is n, which no other can take
-// over while n is held.
+// entryIs reports whether name in the directory dir is n, whose inode number no other
+// inode can have: it is pinned.
 func (fs *FS) entryIs(t *thread, dir *node, name *byte, n *node) bool {
 	if dir.statxEntry(t, name, statxIdentity) != 0 {
 		return false

@@ -9,7 +9,8 @@
 #   all     every suite but the soak
 #   check   the quick ones: unit and race
 #   fuzz    the fuzz targets, FUZZTIME (60s) each
-#   soak    the fuzz targets for 10 minutes each, the guests ten times over
+#   soak    the fuzz targets for 10 minutes each, random operations against
+#           the host for 10 minutes, the guests ten times over
 #   SUITE   unit, race, fuzz, uml, qemu or demo
 
 set -euo pipefail
@@ -89,6 +90,7 @@ for what; do
 	fuzz) fuzz "$FUZZTIME" ;;
 	soak)
 		fuzz 10m
+		suite differential env V9P_DIFFERENTIAL=10m go test -count=1 -timeout 1h ./ninep/hostfs/differential
 		for _ in {1..10}; do
 			uml
 			qemu

@@ -181,6 +181,11 @@ func (c *call) make() (r result) {
 	case "execve":
 		r.N, err = execute(c.Path)
 		n = int(r.N)
+	case "spawn":
+		n, err = spawn(c.Path)
+	case "reap":
+		r.N, err = reap(c.FD)
+		n = int(r.N)
 	case "fsize":
 		limit := unix.Rlimit{Cur: uint64(c.Len), Max: unix.RLIM_INFINITY}
 		err = unix.Setrlimit(unix.RLIMIT_FSIZE, &limit)
@@ -262,11 +267,23 @@ func connect(path string, flags int) (int, error) {
 
 // execute runs a program and returns its exit status.
 func execute(path string) (int64, error) {
-	// ForkExec reports exec's own error number.
-	pid, err := syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+	pid, err := start(path, 0)
 	if err != nil {
-		return 0, err.(syscall.Errno)
+		return 0, err
 	}
+	return wait(pid)
+}
+
+// start starts a program. ForkExec reports exec's own error number.
+func start(path string, stdin uintptr) (int, error) {
+	pid, err := syscall.ForkExec(path, []string{path}, &syscall.ProcAttr{Files: []uintptr{stdin, 1, 2}})
+	if err != nil {
+		return -1, err.(syscall.Errno)
+	}
+	return pid, nil
+}
+
+func wait(pid int) (int64, error) {
 	p, err := os.FindProcess(pid)
 	if err != nil {
 		return 0, unix.ECHILD
@@ -276,6 +293,31 @@ func execute(path string) (int64, error) {
 		return 0, unix.ECHILD
 	}
 	return int64(state.ExitCode()), nil
+}
+
+// inputs are the standard inputs of programs that run, which end when these are closed.
+var inputs = map[int]*os.File{}
+
+// spawn starts a program, and reap waits for its end.
+func spawn(path string) (int, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return -1, unix.EMFILE
+	}
+	defer r.Close()
+	pid, err := start(path, r.Fd())
+	if err != nil {
+		w.Close()
+		return -1, err
+	}
+	inputs[pid] = w
+	return pid, nil
+}
+
+func reap(pid int) (int64, error) {
+	inputs[pid].Close()
+	delete(inputs, pid)
+	return wait(pid)
 }
 
 // maps are the mappings that this process has made, by their number.

@@ -10,6 +10,9 @@
 // mounts is seen by nobody else.
 //
 // usage: posix [-only PREFIX] DIR
+//
+//	posix -prepare DIR     make files for the next
+//	posix -readonly DIR    try these where the server does not let them be changed
 package main
 
 import (
@@ -44,6 +47,14 @@ var groups = []struct {
 	{"open", opens},
 	{"setid", setIDs},
 	{"openfile", openFiles},
+	{"special", special},
+	{"mmap", mmaps},
+	{"data", data},
+	{"readdir", readdirs},
+	{"xattr", xattrs},
+	{"lock", locks},
+	{"busy", busy},
+	{"readonly", readonly},
 }
 
 func main() {
@@ -63,6 +74,8 @@ const alone = "POSIX_ALONE"
 func command(args []string) error {
 	flags := flag.NewFlagSet("posix", flag.ContinueOnError)
 	only := flags.String("only", "", "run only checks whose names begin so")
+	prepare := flags.Bool("prepare", false, "make the files for -readonly")
+	readonly := flags.Bool("readonly", false, "try files that the server does not let be changed")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -85,5 +98,21 @@ func command(args []string) error {
 	if err != nil {
 		return err
 	}
-	return run(dir, *only)
+	s, err := newSuite(*only)
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	top := &T{suite: s, home: dir, dir: dir}
+	switch {
+	case *prepare:
+		top.group("readonly", prepareReadonly)
+	case *readonly:
+		top.again("readonly", checkReadonly)
+	default:
+		if err := top.all(); err != nil {
+			return err
+		}
+	}
+	return s.outcome()
 }

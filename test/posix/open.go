@@ -157,23 +157,28 @@ func openFlags(t *T) {
 		t.root.close(other)
 		return t.content(f)
 	}(), "0123456789ABCDEF")
-	t.is("append taken off", func() string {
-		t.root.do(call{Op: "fcntl", FD: fd, Flags: unix.F_SETFL, Flag2: 0})
-		t.root.pwrite(fd, "x", 0)
-		return t.content(f)
-	}(), "x123456789ABCDEF")
-	t.is("append put on", func() string {
-		t.root.do(call{Op: "fcntl", FD: fd, Flags: unix.F_SETFL, Flag2: unix.O_APPEND})
-		t.root.pwrite(fd, "G", 0)
-		return t.content(f)
-	}(), "x123456789ABCDEFG")
 	t.root.close(fd)
+	for _, c := range []struct {
+		name          string
+		before, after int
+		want          string
+	}{{"taken off", unix.O_APPEND, 0, "xbc"}, {"put on", 0, unix.O_APPEND, "abcx"}} {
+		for _, access := range []int{unix.O_WRONLY, unix.O_RDWR} {
+			name := "append " + c.name + map[int]string{unix.O_WRONLY: ", for writing", unix.O_RDWR: ", for both"}[access]
+			t.file(t.path(name), "abc", 0o644)
+			fd := t.open(t.path(name), access|c.before)
+			t.root.do(call{Op: "fcntl", FD: fd, Flags: unix.F_SETFL, Flag2: c.after})
+			t.is(name, t.root.pwrite(fd, "x", 0), unix.Errno(0))
+			t.is(name+" gives", t.content(t.path(name)), c.want)
+			t.root.close(fd)
+		}
+	}
 	fd = t.open(f, unix.O_RDWR|unix.O_APPEND)
 	t.is("read and append", func() string {
 		s, _ := t.root.pread(fd, 3, 0)
 		t.root.write(fd, "H")
 		return s + " " + t.content(f)
-	}(), "x12 x123456789ABCDEFGH")
+	}(), "012 0123456789ABCDEFH")
 	t.root.close(fd)
 	for name, flags := range map[string]int{"O_SYNC": unix.O_SYNC, "O_DSYNC": unix.O_DSYNC} {
 		fd := t.open(f, unix.O_RDWR|flags|unix.O_TRUNC)

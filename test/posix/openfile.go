@@ -89,6 +89,8 @@ func openFile(t *T, lose func(*T), nlink int) {
 	t.is("fstatfs", t.root.do(call{Op: "fstatfs", FD: fd}).Errno, unix.Errno(0))
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: 1, Len: 2}
 	t.is("lock", t.root.do(call{Op: "fcntl-lock", FD: fd, Flags: unix.F_SETLK, Lock: lock}).Errno, unix.Errno(0))
+	lock.Type = unix.F_UNLCK
+	t.is("unlock", t.root.do(call{Op: "fcntl-lock", FD: fd, Flags: unix.F_SETLK, Lock: lock}).Errno, unix.Errno(0))
 	t.is("flock", t.root.do(call{Op: "flock", FD: fd, Flags: unix.LOCK_EX | unix.LOCK_NB}).Errno, unix.Errno(0))
 	// The same file once more, by /proc.
 	again, e := t.root.open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDWR, 0)

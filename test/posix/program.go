@@ -47,3 +47,17 @@ func exitsWith(number byte) []byte {
 		0x0f, 0x05, // syscall
 	}
 }
+
+// waits is a program that ends when its standard input does.
+func waits() []byte {
+	return []byte{
+		0x31, 0xff, // xor edi, edi
+		0x48, 0x8d, 0x74, 0x24, 0xc0, // lea rsi, [rsp-64]
+		0xba, 1, 0, 0, 0, // mov edx, 1
+		0x31, 0xc0, // xor eax, eax (read)
+		0x0f, 0x05, // syscall
+		0x31, 0xff, // xor edi, edi
+		0xb8, 60, 0, 0, 0, // mov eax, exit
+		0x0f, 0x05, // syscall
+	}
+}

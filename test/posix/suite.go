@@ -24,11 +24,14 @@ type suite struct {
 	done, failed int
 }
 
-// T is a group of checks with a folder of its own, which is root's, with mode 0755.
+// T is a group of checks with a folder of its own, which is root's, with mode 0755. It is
+// everybody's working directory, so that the paths of the checks are short: without a
+// cache the guest asks the server for each step of a path, each time.
 type T struct {
 	*suite
 	name string
-	dir  string
+	home string // the folder's absolute path
+	dir  string // what it is to the checks
 }
 
 // unprepared ends a group whose files could not be made.
@@ -36,16 +39,32 @@ type unprepared struct{}
 
 // group runs f with a fresh folder and a longer name.
 func (t *T) group(name string, f func(*T)) {
-	sub := &T{suite: t.suite, name: strings.TrimPrefix(t.name+"/"+name, "/"), dir: filepath.Join(t.dir, name)}
+	t.again(name, f, func(sub *T) { sub.must("mkdir "+name, t.root.mkdir(sub.home, 0o755)) })
+}
+
+// again runs f with the folder of a group that was there before, after the preparations.
+func (t *T) again(name string, f func(*T), prepare ...func(*T)) {
+	sub := &T{suite: t.suite, name: strings.TrimPrefix(t.name+"/"+name, "/"), home: filepath.Join(t.home, name), dir: "."}
 	defer func() {
+		t.enter()
 		if p := recover(); p != nil {
 			if _, ok := p.(unprepared); !ok {
 				panic(p)
 			}
 		}
 	}()
-	sub.must("mkdir "+name, t.root.mkdir(sub.dir, 0o755))
+	for _, p := range prepare {
+		p(sub)
+	}
+	sub.enter()
 	f(sub)
+}
+
+// enter makes the group's folder everybody's working directory.
+func (t *T) enter() {
+	for _, c := range []*caller{t.root, t.second, t.alice, t.bob} {
+		c.do(call{Op: "chdir", Path: t.home})
+	}
 }
 
 // path returns a path in the group's folder.
@@ -257,10 +276,7 @@ func (t *T) moves(what string, f func() unix.Errno, want unix.Errno, tracks ...t
 		if after, e := t.root.lstat(tr.path); e == 0 {
 			changes = changed(&before[i], &after)
 		}
-		name := strings.TrimPrefix(strings.TrimPrefix(tr.path, t.dir), "/")
-		if name == "" {
-			name = "."
-		}
+		name := strings.TrimPrefix(tr.path, "./")
 		if len(name) > 40 {
 			name = "long name"
 		}
@@ -292,11 +308,10 @@ func (t *T) refuses(what string, want unix.Errno, f func() unix.Errno, paths ...
 	t.moves(what, f, want, tracks...)
 }
 
-// run runs all groups whose name is among the arguments, or all.
-func run(dir, only string) error {
+// newSuite starts the callers.
+func newSuite(only string) (*suite, error) {
 	prepareProcess()
 	s := &suite{out: bufio.NewWriter(os.Stdout), only: only, root: &caller{name: "root", pid: os.Getpid()}}
-	defer s.out.Flush()
 	for _, c := range []struct {
 		to   **caller
 		name string
@@ -309,25 +324,39 @@ func run(dir, only string) error {
 	} {
 		var err error
 		if *c.to, err = startCaller(c.name, c.id, c.id, c.sup...); err != nil {
-			return fmt.Errorf("starting %s: %w", c.name, err)
+			s.end()
+			return nil, fmt.Errorf("starting %s: %w", c.name, err)
 		}
-		defer (*c.to).end()
 	}
-	if err := os.Chdir("/"); err != nil {
-		return err
+	return s, nil
+}
+
+func (s *suite) end() {
+	for _, c := range []*caller{s.second, s.alice, s.bob} {
+		if c != nil {
+			c.end()
+		}
 	}
-	top := &T{suite: s, dir: dir}
+	s.out.Flush()
+}
+
+// all runs the groups that the prefix allows.
+func (t *T) all() error {
 	for _, g := range groups {
-		if !strings.HasPrefix(g.name, only) && !strings.HasPrefix(only, g.name) {
+		if !strings.HasPrefix(g.name, t.only) && !strings.HasPrefix(t.only, g.name+"/") {
 			continue
 		}
 		began := time.Now()
-		top.group(g.name, g.run)
-		if err := os.RemoveAll(filepath.Join(dir, g.name)); err != nil {
+		t.group(g.name, g.run)
+		if err := os.RemoveAll(filepath.Join(t.home, g.name)); err != nil {
 			return fmt.Errorf("removing the files of %s: %w", g.name, err)
 		}
 		fmt.Fprintf(os.Stderr, "%s: %.1f s\n", g.name, time.Since(began).Seconds())
 	}
+	return nil
+}
+
+func (s *suite) outcome() error {
 	fmt.Fprintf(s.out, "%d checks, %d failed\n", s.done, s.failed)
 	if s.failed > 0 {
 		return fmt.Errorf("%d of %d checks failed", s.failed, s.done)

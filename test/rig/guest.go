@@ -26,6 +26,9 @@ type GuestConfig struct {
 	Cache string
 	// Options are more mount options of the share.
 	Options string
+	// Programs are packages of the module whose programs it has beside the test
+	// program, in the same folder, each under the last part of its package's name.
+	Programs []string
 	// Mem is its memory, such as "2G"; if empty, 2G in User-mode Linux and 1G in
 	// QEMU.
 	Mem string
@@ -45,6 +48,15 @@ func (c *GuestConfig) mountOptions() string {
 		options += "," + c.Options
 	}
 	return options
+}
+
+// additions are the arguments that put the programs into a guest.
+func (c *GuestConfig) additions(t testing.TB) []string {
+	var args []string
+	for _, pkg := range append([]string{"test/guest"}, c.Programs...) {
+		args = append(args, "--add", Program(t, pkg)+":"+filepath.Base(pkg))
+	}
+	return args
 }
 
 // Vehicle is a way to run guests.
@@ -147,8 +159,8 @@ func UML(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	g := newGuest(t, "the guest (User-mode Linux)", d, c)
 	args := []string{
 		"--socket", d.Socket, "--tag", Tag, "--command", g.path("command"), "--console", g.path("console"),
-		"--add", Program(t, "test/guest") + ":guest",
 	}
+	args = append(args, c.additions(t)...)
 	if peer == "virtiofsd" {
 		args = append(args, "--type", "virtiofs")
 	} else {
@@ -170,8 +182,7 @@ func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	script(t, "debian-root.sh")
 	script(t, "guest-kernel.sh")
 	g := newGuest(t, "the guest (QEMU)", d, c)
-	initrd := script(t, "initramfs.sh", "--output", g.path("initrd"),
-		"--command", g.path("command"), "--add", Program(t, "test/guest")+":guest")
+	initrd := script(t, "initramfs.sh", append([]string{"--output", g.path("initrd"), "--command", g.path("command")}, c.additions(t)...)...)
 	args := []string{
 		"--tag", Tag, "--opts", c.mountOptions(), "--initrd", initrd, "--qmp", g.path("qmp"),
 		"--console", g.path("console"), "--stdout", g.path("stdout"), "--stderr", g.path("stderr"), "--status", g.path("status"),

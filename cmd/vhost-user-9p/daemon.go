@@ -103,6 +103,8 @@ func (d *daemon) openDevice() error {
 		Model:      d.opts.model,
 		FileMode:   d.opts.fileMode,
 		DirMode:    d.opts.dirMode,
+		MultiDevs:  d.opts.multiDevs,
+		WriteOut:   d.opts.writeOut,
 		StatFSType: d.opts.fsType,
 		UIDs:       d.opts.uids,
 		GIDs:       d.opts.gids,

@@ -31,6 +31,8 @@ type options struct {
 	modelSet  bool   // else the one that suits the daemon
 	fileMode  uint32 // 0: the default
 	dirMode   uint32 // 0: the default
+	multiDevs hostfs.MultiDevs
+	writeOut  bool
 	fsType    uint32 // that guests see; 0: the host's
 
 	uids, gids hostfs.IDMap
@@ -75,6 +77,8 @@ var settings = []setting{
 	{name: "squash-uid", parse: func(o *options, s string) error { return parseSquash(s, &o.uids) }},
 	{name: "squash-gid", parse: func(o *options, s string) error { return parseSquash(s, &o.gids) }},
 	{name: "xattrmap", parse: parseXattrMap},
+	{name: "multidevs", parse: parseMultiDevs},
+	{name: "writeout", parse: parseWriteOut},
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},
 	{name: "rlimit-nofile", parse: parseNofile},

@@ -66,6 +66,18 @@ What is shared
         statfs): what the host has there, or for all of it one of bcachefs,
         btrfs, ceph, cifs, ext2, ext3, ext4, f2fs, fuse, nfs, overlayfs, ramfs,
         smb2, tmpfs, v9fs, xfs, zfs, or a number such as 0x1021997.
+  --multidevs HOW                                               (default: remap)
+        How files on other file systems below the directory are told from those
+        on its own. The names are those of QEMU's multidevs.
+        remap   All files have different IDs.
+        forbid  The ID is the inode number; other file systems cannot be
+                reached (ENODEV).
+        warn    The ID is the inode number; files may have the same one. The
+                log says so when another file system is met.
+  --writeout immediate                                      (default: not set)
+        Have what the guest writes sent to the disk at once, so that it does not
+        stay in the host's memory besides the guest's. Writing takes longer, and
+        nothing is promised: that is for fsync.
 
 Who owns what
   --security-model MODEL            (default: passthrough if the daemon is root,

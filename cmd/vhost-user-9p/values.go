@@ -122,6 +122,23 @@ func parseXattrMap(o *options, s string) (err error) {
 	return nil
 }
 
+func parseMultiDevs(o *options, s string) error {
+	m, ok := hostfs.ParseMultiDevs(s)
+	if !ok {
+		return errors.New("is not one of remap, forbid, warn")
+	}
+	o.multiDevs = m
+	return nil
+}
+
+func parseWriteOut(o *options, s string) error {
+	if s != "immediate" {
+		return errors.New("is not immediate, the only way of writing out besides the host's own")
+	}
+	o.writeOut = true
+	return nil
+}
+
 func parseMaxMsize(o *options, s string) error {
 	n, ok := parseSize(s)
 	if !ok || n < minMsize || n > maxMsize {

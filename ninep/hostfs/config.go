@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // QIDPaths gives each file of the export the path of its QID: the same for the
@@ -44,6 +42,13 @@ type Config struct {
 	// UIDs and GIDs say which users and groups of the host those of the guest are. If not
 	// set, the same.
 	UIDs, GIDs IDMap
+	// MultiDevs says how files on other devices are told from those on the root's. If not
+	// set: Remap.
+	MultiDevs MultiDevs
+
+	// WriteOut has what is written sent to the disk at once, though not waited for: it does
+	// not stay in the host's memory twice.
+	WriteOut bool
 
 	// HiddenXattrPrefix starts the names of the extended attributes that guests can
 	// neither see nor change. If not set: "user.virtfs.".
@@ -64,7 +69,7 @@ type Config struct {
 
 	// MaxLockedFiles bounds on how many files locks are held, or asked for, at a time:
 	// each takes a descriptor. Beyond, ENOLCK. If not set: 1024, and never more than a
-	// quarter of the process's limit of open files when New is called.
+	// quarter of MaxDescriptors.
 	MaxLockedFiles int
 
 	// ProcSelfFD is the directory /proc/self/fd, and MountInfo the file
@@ -93,6 +98,8 @@ func (c *Config) Validate() error {
 		return errors.New("hostfs: negative number of descriptors")
 	case int(c.Model) >= len(modelNames):
 		return errors.New("hostfs: no such security model")
+	case int(c.MultiDevs) >= len(multiDevsNames):
+		return errors.New("hostfs: no such way with several devices")
 	case c.MaxLockedFiles < 0:
 		return errors.New("hostfs: negative number of locked files")
 	case (c.FileMode != 0 || c.DirMode != 0) && !c.Model.Mapped():
@@ -120,10 +127,7 @@ func (c *Config) setDefaults() {
 	if c.MaxLockedFiles == 0 {
 		c.MaxLockedFiles = defaultMaxLockedFiles
 	}
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(c.MaxLockedFiles) > limit.Cur/4 {
-		c.MaxLockedFiles = int(limit.Cur / 4)
-	}
+	c.MaxLockedFiles = min(c.MaxLockedFiles, max(1, c.MaxDescriptors/4))
 	if c.FileMode == 0 {
 		c.FileMode = 0o600
 	}

@@ -25,12 +25,14 @@ type FS struct {
 	fileMode, dirMode uint32 // on the host, in mapped models
 
 	uids, gids ids
+	writeOut   bool // to the disk, at once
 
 	statfsType uint32 // 0: the host's
 
 	procFD   int32 // O_PATH on /proc/self/fd
 	creds    credentials
 	mounts   mounts
+	devices  devices
 	fds      descriptors
 	handles  fileHandles
 	nodes    nodeTable
@@ -59,6 +61,7 @@ func New(cfg Config) (*FS, error) {
 		uids:       newIDs(&cfg.UIDs),
 		gids:       newIDs(&cfg.GIDs),
 		xattrs:     newXattrNames(cfg.HiddenXattrPrefix, cfg.XattrMap, cfg.Model),
+		writeOut:   cfg.WriteOut,
 		statfsType: cfg.StatFSType,
 		fileMode:   cfg.FileMode,
 		dirMode:    cfg.DirMode,
@@ -69,6 +72,7 @@ func New(cfg Config) (*FS, error) {
 	fs.fds.max = int64(cfg.MaxDescriptors)
 	fs.handles.fs = fs
 	fs.nodes.init(fs)
+	fs.devices.how = cfg.MultiDevs
 	fs.locks.init(fs, cfg.MaxLockedFiles)
 	if err := fs.open(&cfg); err != nil {
 		_ = fs.Close()
@@ -106,6 +110,7 @@ func (fs *FS) open(cfg *Config) error {
 		return fmt.Errorf("hostfs: statx reports no mounts (Linux 5.8 does): %w", unix.ENOSYS)
 	}
 	fs.attaches.root.fs, fs.attaches.rootFD = fs, fd
+	fs.devices.root = keyOf(&t.stx).dev
 	return nil
 }
 

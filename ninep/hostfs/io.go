@@ -98,7 +98,7 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 		switch {
 		case e == 0:
 		case done > 0 && e != unix.EFAULT:
-			return done, nil
+			n = 0 // the next request is told
 		default:
 			return 0, e
 		}
@@ -109,6 +109,12 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 		if left -= n; left > 0 {
 			src = t.advance(src, n)
 		}
+	}
+	if f.at.fs.writeOut && done > 0 {
+		// What was written there before is waited for, so that a guest that goes on and on
+		// does not pile up more than the disk takes. No promise is made: errors are fsync's.
+		willBlock(c)
+		_ = syncFileRange(fd, off, done, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE)
 	}
 	return done, nil
 }

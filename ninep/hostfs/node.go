@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-
-	"vhost-user-9p/ninep"
 )
 
 // node is one inode as seen through one mount. The fields without a comment on that are
@@ -295,16 +293,4 @@ func (fs *FS) adopt(t *thread, fd int32, from *node) (*node, unix.Errno) {
 		}
 		fs.nodes.put(n) // somebody was faster: which may be cold again by now
 	}
-}
-
-// path returns the QID path of a file.
-func (fs *FS) path(dev uint32, ino uint64) (uint64, unix.Errno) {
-	path, err := fs.qidPaths.Path(devOf(dev), ino)
-	if err != nil {
-		if e, ok := ninep.Errno(err); ok {
-			return 0, e
-		}
-		return 0, unix.ENFILE // as QEMU says it
-	}
-	return path, 0
 }

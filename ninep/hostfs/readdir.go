@@ -151,6 +151,10 @@ func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, 
 		}
 	}
 	path, e := f.at.fs.path(dev, ino)
+	if e == unix.ENODEV {
+		// It stands there, but may not be walked to: the number is that of what is covered.
+		path, e = ent.ino, 0
+	}
 	if e != 0 {
 		return ninep.QID{}, false, e
 	}

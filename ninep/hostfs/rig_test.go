@@ -38,7 +38,10 @@ func newRigAt(t testing.TB, dir string, cfg Config) *rig {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	cfg.Root, cfg.Logger = root, slog.New(slog.DiscardHandler)
+	cfg.Root = root
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	if cfg.QIDPaths == nil {
 		cfg.QIDPaths = qidpath.New(qidpath.Config{Logger: cfg.Logger})
 	}

@@ -268,3 +268,8 @@ func fsync(fd int32, dataOnly bool) unix.Errno {
 	_, e := syscall3(trap, uintptr(fd), 0, 0)
 	return e
 }
+
+func syncFileRange(fd int32, off uint64, n int, flags int) unix.Errno {
+	_, e := syscall6(unix.SYS_SYNC_FILE_RANGE, uintptr(fd), uintptr(off), uintptr(n), uintptr(flags), 0, 0)
+	return e
+}

@@ -123,6 +123,8 @@ var badValues = map[string][]string{
 	"rlimit-nofile":  {"", "x", "-1", "10"},
 	"log-level":      {"", "loud", "INFO "},
 	"log-format":     {"", "xml"},
+	"multidevs":      {"", "x", "Remap", "remap,warn"},
+	"writeout":       {"", "x", "Immediate", "none"},
 	"security-model": {"", "x", "Passthrough", "passthrough "},
 	"fmode":          {"", "x", "0888", "01777", "-1", "0"},
 	"dmode":          {"", "x", "0888", "01777", "-1", "0"},

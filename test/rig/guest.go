@@ -24,6 +24,8 @@ type GuestConfig struct {
 	// Cache is the share's cache mode, a mount option; if empty, none. (Linux 7.3
 	// then reads 4 KiB at a time.)
 	Cache string
+	// Version is the dialect to mount by; if empty, 9p2000.L.
+	Version string
 	// Options are more mount options of the share.
 	Options string
 	// Programs are packages of the module whose programs it has beside the test
@@ -43,7 +45,11 @@ type GuestConfig struct {
 
 // mountOptions are those of the share.
 func (c *GuestConfig) mountOptions() string {
-	options := "trans=virtio,version=9p2000.L,msize=512000,access=client,cache=" + cmp.Or(c.Cache, "none")
+	access := "client"
+	if c.Version != "" {
+		access = "user" // the others have no ACLs, which is what client is about
+	}
+	options := "trans=virtio,version=" + cmp.Or(c.Version, "9p2000.L") + ",msize=512000,access=" + access + ",cache=" + cmp.Or(c.Cache, "none")
 	if c.Options != "" {
 		options += "," + c.Options
 	}

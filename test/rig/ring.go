@@ -3,7 +3,6 @@
 package rig
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -120,27 +119,12 @@ func (r *Ring) Write(p []byte) (int, error) {
 		if uint32(len(r.out)) < size {
 			break
 		}
-		if err := r.send(plainVersion(r.out[:size])); err != nil {
+		if err := r.send(r.out[:size]); err != nil {
 			return 0, err
 		}
 		r.out = r.out[size:]
 	}
 	return len(p), nil
-}
-
-// plainVersion asks for 9P2000.L where the client asks for a dialect of its own, which
-// includes that.
-func plainVersion(request []byte) []byte {
-	const tversion = 100
-	own, plain := []byte("9P2000.L.Google.7"), []byte("9P2000.L")
-	if request[4] != tversion || !bytes.HasSuffix(request, own) {
-		return request
-	}
-	b := append([]byte(nil), request[:len(request)-len(own)-2]...)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(plain)))
-	b = append(b, plain...)
-	binary.LittleEndian.PutUint32(b, uint32(len(b)))
-	return b
 }
 
 // pieces cuts a range into descriptors.

@@ -136,7 +136,8 @@ func (m *Rreaddir) fields(c *coder) {
 	c.data(&m.Data)
 }
 
-// Tfsync: fid[4] datasync[4].
+// Tfsync: fid[4] datasync[4]. Clients that are not Linux' leave the second out, as the
+// first description of the message did: everything is synced then.
 type Tfsync struct {
 	FID      uint32
 	DataSync uint32
@@ -144,7 +145,9 @@ type Tfsync struct {
 
 func (m *Tfsync) fields(c *coder) {
 	c.u32(&m.FID)
-	c.u32(&m.DataSync)
+	if c.enc || !c.exact() {
+		c.u32(&m.DataSync)
+	}
 }
 
 // Rfsync has no fields.

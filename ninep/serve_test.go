@@ -89,6 +89,9 @@ func TestCutMessages(t *testing.T) {
 		msg := unhex(t, g.wire)
 		r := newRigFor(t, Config{Backend: &nullBackend{}}, g.m.Type())
 		for n := headerSize; n < len(msg); n++ {
+			if shortForm(g.m.Type(), n) {
+				continue
+			}
 			cut := bytes.Clone(msg[:n])
 			binary.LittleEndian.PutUint32(cut, uint32(n))
 			if got := failure(t, r.raw(cut), 0x0201); got != unix.EBADMSG {

@@ -41,7 +41,7 @@ func (r *runner) write() error {
 	r.note(h.inode, off, off+int64(len(p)), "write handle %d (file %d) at %d, %d bytes", h.id, h.inode.id, off, len(p))
 	n, err := h.file.WriteAt(p, off)
 	if err != nil || n != len(p) {
-		return fmt.Errorf("write: %d bytes of %d, %w", n, len(p), err)
+		return fmt.Errorf("write: %d bytes of %d, %v", n, len(p), err)
 	}
 	h.inode.write(p, off)
 	return nil
@@ -57,7 +57,7 @@ func (r *runner) append() error {
 	r.note(h.inode, size, size+int64(len(p)), "append handle %d (file %d, size %d), %d bytes", h.id, h.inode.id, size, len(p))
 	n, err := h.file.Append(p)
 	if err != nil || n != len(p) {
-		return fmt.Errorf("append: %d bytes of %d, %w", n, len(p), err)
+		return fmt.Errorf("append: %d bytes of %d, %v", n, len(p), err)
 	}
 	h.inode.write(p, size)
 	return nil

@@ -5,6 +5,7 @@ package fsx
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -82,9 +83,32 @@ func (f localFile) ReadAt(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-func (f localFile) WriteAt(p []byte, off int64) (int, error) { return unix.Pwrite(int(f), p, off) }
+func (f localFile) WriteAt(p []byte, off int64) (int, error) {
+	return all(p, func(done int) (int, error) { return unix.Pwrite(int(f), p[done:], off+int64(done)) })
+}
 
-func (f localFile) Append(p []byte) (int, error) { return unix.Write(int(f), p) }
+func (f localFile) Append(p []byte) (int, error) {
+	return all(p, func(done int) (int, error) { return unix.Write(int(f), p[done:]) })
+}
+
+// all calls write until everything is written: a signal, such as the Go runtime sends to
+// itself, ends a long write in the middle.
+func all(p []byte, write func(done int) (int, error)) (done int, err error) {
+	for done < len(p) {
+		n, err := write(done)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return done, err
+		}
+		if n == 0 {
+			return done, io.ErrShortWrite
+		}
+		done += n
+	}
+	return done, nil
+}
 
 func (f localFile) Truncate(size int64) error { return unix.Ftruncate(int(f), size) }
 
@@ -104,9 +128,9 @@ func (f localFile) Allocate(mode uint32, off, length int64) error {
 
 // mapped calls use with the mapping of a range and of what stands before it in its first
 // page.
-func (f localFile) mapped(off int64, length, prot int, use func(m []byte)) (err error) {
+func (f localFile) mapped(off int64, length, prot, kind int, use func(m []byte)) (err error) {
 	before := int(off % int64(os.Getpagesize()))
-	m, err := unix.Mmap(int(f), off-int64(before), before+length, prot, unix.MAP_SHARED)
+	m, err := unix.Mmap(int(f), off-int64(before), before+length, prot, kind)
 	if err != nil {
 		return fmt.Errorf("mmap: %w", err)
 	}
@@ -127,10 +151,13 @@ func (f localFile) mapped(off int64, length, prot int, use func(m []byte)) (err 
 	return nil
 }
 
+// MapRead implements Mapper. Where a file system has no shared mappings that can be
+// written, it has none at all of a file that is open for writing: this one is private.
 func (f localFile) MapRead(p []byte, off int64) error {
-	return f.mapped(off, len(p), unix.PROT_READ, func(m []byte) { copy(p, m) })
+	return f.mapped(off, len(p), unix.PROT_READ, unix.MAP_PRIVATE, func(m []byte) { copy(p, m) })
 }
 
+// MapWrite implements Mapper.
 func (f localFile) MapWrite(p []byte, off int64) error {
-	return f.mapped(off, len(p), unix.PROT_READ|unix.PROT_WRITE, func(m []byte) { copy(m, p) })
+	return f.mapped(off, len(p), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED, func(m []byte) { copy(m, p) })
 }

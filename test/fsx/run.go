@@ -25,6 +25,11 @@ type Config struct {
 	MaxSize int64
 	// NoMapRead and NoMapWrite leave out mappings that the file system does not have.
 	NoMapRead, NoMapWrite bool
+	// NoLinks leaves out hard links, for clients that take each name of a file for a file
+	// of its own.
+	NoLinks bool
+	// NoAppend leaves O_APPEND out.
+	NoAppend bool
 	// Drop empties the kernel's caches now and then, if they can be: of all file systems.
 	Drop bool
 }

@@ -24,7 +24,7 @@ func (r *runner) open() error {
 		}
 	}
 	if flags&unix.O_ACCMODE != unix.O_RDONLY {
-		if r.rng.IntN(4) == 0 {
+		if r.rng.IntN(4) == 0 && !r.NoAppend {
 			flags |= unix.O_APPEND
 		}
 		if r.rng.IntN(8) == 0 {
@@ -108,6 +108,9 @@ func (r *runner) rename() error {
 }
 
 func (r *runner) link() error {
+	if r.NoLinks {
+		return nil
+	}
 	old, to := r.path(), r.path()
 	i, want := r.names.find(old)
 	if want == nil {

@@ -12,6 +12,12 @@
 //	guest inodes [-seed N] DIR
 //	guest writers [-n N] DIR
 //	guest verifywriters DIR
+//	guest fsx [-seed N] [-ops N] [-for TIME] [-map none|read|write] [-nolinks] [-noappend] [-drop] DIR
+//	guest stripes -id N -of N -for TIME FILE
+//	guest verifystripes -of N FILE
+//	guest counter -lock fcntl|ofd|flock -n N FILE
+//	guest mail -id N -of N -n N DIR
+//	guest verifymail -of N -n N DIR
 package main
 
 import (
@@ -41,6 +47,16 @@ func run(args []string) error {
 	var spec tree.Spec
 	var seed uint64
 	var count int
+	var random fsxRun
+	var id, of int // this process among several
+	var period time.Duration
+	var lock string
+	several := func(f *flag.FlagSet) {
+		f.IntVar(&id, "id", 0, "number of this process, from 0")
+		f.IntVar(&of, "of", 1, "how many processes there are")
+		f.IntVar(&count, "n", 100, "how many each")
+		f.DurationVar(&period, "for", 0, "for how long")
+	}
 	commands := map[string]command{
 		"generate": {
 			func(f *flag.FlagSet) {
@@ -70,6 +86,18 @@ func run(args []string) error {
 			func(dir string) error { return writers(dir, count) },
 		},
 		"verifywriters": {nil, verifyWriters},
+		"fsx":           {random.flags, random.run},
+		"stripes":       {several, func(file string) error { return stripes(file, id, of, period) }},
+		"verifystripes": {several, func(file string) error { return verifyStripes(file, of) }},
+		"counter": {
+			func(f *flag.FlagSet) {
+				f.IntVar(&count, "n", 100, "how often")
+				f.StringVar(&lock, "lock", "fcntl", "kind of lock: fcntl, ofd or flock")
+			},
+			func(file string) error { return counter(file, lock, count) },
+		},
+		"mail":       {several, func(dir string) error { return mail(dir, id, of, count) }},
+		"verifymail": {several, func(dir string) error { return verifyMail(dir, of, count) }},
 	}
 	if len(args) == 0 {
 		return fmt.Errorf("no command")

@@ -145,6 +145,7 @@ func TestGoodValues(t *testing.T) {
 		"not readonly":       {[]string{"--readonly", "--readonly=false"}, func(*options) {}},
 		"security model":     {[]string{"--security-model=none"}, func(o *options) { o.model, o.modelSet = hostfs.None, true }},
 		"mapped":             {[]string{"--security-model=mapped"}, func(o *options) { o.model, o.modelSet = hostfs.MappedXattr, true }},
+		"mapped-file":        {[]string{"--security-model=mapped-file"}, func(o *options) { o.model, o.modelSet = hostfs.MappedFile, true }},
 		"mapped-xattr": {[]string{"--security-model=mapped-xattr", "--fmode=0640", "--dmode=750"}, func(o *options) {
 			o.model, o.modelSet, o.fileMode, o.dirMode = hostfs.MappedXattr, true, 0o640, 0o750
 		}},

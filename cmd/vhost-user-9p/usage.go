@@ -88,6 +88,7 @@ Who owns what
                       own files only if the daemon is root.
         mapped-xattr  (or mapped) In extended attributes of files that are the
                       daemon's own on the host. Works without root.
+        mapped-file   In files beside such files. Where there are no attributes.
         none          As passthrough, but what the daemon may not give away
                       stays its own, and the guest gets no error.
   --fmode MODE                                                   (default: 0600)

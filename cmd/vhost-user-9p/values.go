@@ -81,7 +81,7 @@ func parseTag(o *options, s string) error {
 func parseModel(o *options, s string) error {
 	m, ok := hostfs.ParseModel(s)
 	if !ok {
-		return errors.New("is not one of passthrough, mapped-xattr (or mapped), none")
+		return errors.New("is not one of passthrough, mapped-xattr (or mapped), mapped-file, none")
 	}
 	o.model, o.modelSet = m, true
 	return nil

@@ -50,6 +50,10 @@ func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, er
 			fs.nodes.put(n)
 			return nil, ninep.QID{}, unix.ENOENT
 		}
+		if fs.hidesName(name) {
+			fs.nodes.put(n)
+			return nil, ninep.QID{}, unix.EINVAL
+		}
 		next, e := fs.step(t, n, name)
 		fs.nodes.put(n)
 		if e != 0 {
@@ -78,7 +82,13 @@ func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, er
 	f := newFile(at, n, nil, nil)
 	at.drop()
 	if fs.meta != nil {
-		return fs.asMapped(f), qid, nil
+		m := fs.asMapped(f)
+		md, _, e := m.loadType(t)
+		if e != 0 {
+			m.Close()
+			return nil, ninep.QID{}, e
+		}
+		return m, m.qid(qid, &md), nil
 	}
 	return f, qid, nil
 }

@@ -252,24 +252,28 @@ func (f *file) Link(c *ninep.Call, target ninep.File, name ninep.Name) error {
 	if e != 0 {
 		return e
 	}
-	p := t.cname(name)
-	if p == nil {
+	if len(name) > maxName {
 		return unix.ENAMETOOLONG
 	}
-	old, e := from.n.pin(t)
+	return errorOf(fs.linkNode(t, from.n, f.n, name))
+}
+
+// linkNode makes name in the directory to another name of n.
+func (fs *FS) linkNode(t *thread, n, to *node, name []byte) unix.Errno {
+	old, e := n.pin(t)
 	if e != 0 {
 		return e
 	}
-	defer from.n.unpin()
-	dir, e := f.n.pin(t)
+	defer n.unpin()
+	dir, e := to.pin(t)
 	if e != 0 {
 		return e
 	}
-	defer f.n.unpin()
+	defer to.unpin()
 	if fs.creds.linkByFD {
-		return errorOf(linkat(old, empty, dir, p, unix.AT_EMPTY_PATH))
+		return linkat(old, empty, dir, t.cname(name), unix.AT_EMPTY_PATH)
 	}
-	return errorOf(linkat(fs.procFD, t.cfd(old), dir, p, unix.AT_SYMLINK_FOLLOW))
+	return linkat(fs.procFD, t.cfd(old), dir, t.cname(name), unix.AT_SYMLINK_FOLLOW)
 }
 
 // ReadLink implements ninep.File.

@@ -20,6 +20,7 @@ type FS struct {
 	readOnly bool
 	model    Model
 	meta     metaStore // nil unless the model is mapped
+	files    *fileMeta // meta, if the model is MappedFile
 	xattrs   xattrNames
 
 	fileMode, dirMode uint32 // on the host, in mapped models

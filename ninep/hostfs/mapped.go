@@ -19,6 +19,7 @@ import (
 // there, and the owner and mode of a file that has no metadata.
 type mapped struct {
 	*file
+	rec *record // with fileMeta
 }
 
 var _ ninep.File = (*mapped)(nil)
@@ -29,11 +30,17 @@ var mappedPool = sync.Pool{New: func() any { return new(mapped) }}
 func (fs *FS) asMapped(f *file) *mapped {
 	m := mappedPool.Get().(*mapped)
 	m.file = f
+	if fs.files != nil {
+		fs.files.track(m)
+	}
 	return m
 }
 
 // Close implements ninep.File.
 func (m *mapped) Close() {
+	if fs := m.at.fs; fs.files != nil {
+		fs.files.untrack(m)
+	}
 	m.file.Close()
 	*m = mapped{}
 	mappedPool.Put(m)
@@ -42,6 +49,9 @@ func (m *mapped) Close() {
 // qid makes q, which is made of the host's inode, what the guest sees.
 func (m *mapped) qid(q ninep.QID, md *metadata) ninep.QID {
 	q.Type = qidType(uint16(md.modeOf(uint32(m.n.typ))))
+	if q.Version ^= md.version; q.Version == 0 {
+		q.Version = 1
+	}
 	return q
 }
 
@@ -54,6 +64,17 @@ func (m *mapped) loadType(t *thread) (metadata, uint32, unix.Errno) {
 // Walk implements ninep.File.
 func (m *mapped) Walk(c *ninep.Call, names []ninep.Name, qids []ninep.QID) (ninep.File, int, error) {
 	fs := m.at.fs
+	for i, name := range names {
+		if !fs.hidesName(name) {
+			continue
+		}
+		f, n, err := m.Walk(c, names[:i], qids)
+		if err != nil {
+			return nil, n, err
+		}
+		f.Close()
+		return nil, i, unix.EINVAL
+	}
 	f, n, err := m.file.Walk(c, names, qids)
 	if err != nil {
 		if n > 0 { // what the last one is that could be walked to is not known yet
@@ -86,7 +107,7 @@ func (m *mapped) Parent(c *ninep.Call) (ninep.File, error) {
 
 // GetAttr implements ninep.File.
 func (m *mapped) GetAttr(c *ninep.Call, mask ninep.AttrMask, attr *ninep.Attr) error {
-	md, e := m.at.fs.meta.load(m.thread(c), m, metaAll)
+	md, e := m.at.fs.meta.load(m.thread(c), m, metaAll|metaLinks)
 	if e != 0 {
 		return e
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // mappedModels are those whose files are the daemon's own.
-var mappedModels = []Model{MappedXattr}
+var mappedModels = []Model{MappedXattr, MappedFile}
 
 // eachMapped runs a test with each of them.
 func eachMapped(t *testing.T, run func(t *testing.T, r *mappedRig)) {

@@ -8,6 +8,17 @@ import (
 	"vhost-user-9p/ninep"
 )
 
+// checkName is for names that are to be made.
+func (fs *FS) checkName(name []byte) unix.Errno {
+	switch {
+	case fs.hidesName(name):
+		return unix.EINVAL
+	case len(name) > maxName:
+		return unix.ENAMETOOLONG
+	}
+	return 0
+}
+
 // made returns the metadata of what the user of c makes in the directory m. A set-group-id
 // directory gives its group on, and to directories the bit.
 func (m *mapped) made(c *ninep.Call, t *thread, mode, gid uint32) (metadata, unix.Errno) {
@@ -40,17 +51,38 @@ func (m *mapped) made(c *ninep.Call, t *thread, mode, gid uint32) (metadata, uni
 // before it has a name.
 func (m *mapped) make(t *thread, name []byte, flags int, content []byte, md *metadata) (*mapped, ninep.QID, unix.Errno) {
 	fs := m.at.fs
-	if len(name) > 255 {
-		return nil, ninep.QID{}, unix.ENAMETOOLONG
+	if e := fs.checkName(name); e != 0 {
+		return nil, ninep.QID{}, e
+	}
+	var r reservation
+	if fs.files != nil {
+		var e unix.Errno
+		if r, e = fs.files.reserve(t, m.n, name, md); e != 0 {
+			return nil, ninep.QID{}, e
+		}
 	}
 	n, fd, e := m.makeInode(t, name, flags, content, md)
+	qid := ninep.QID{}
+	if e == 0 {
+		qid = n.qid(&t.stx)
+	}
+	if fs.files != nil {
+		fs.files.settle(t, r, e == 0)
+	}
 	if e != 0 {
 		return nil, ninep.QID{}, e
 	}
-	qid := n.qid(&t.stx)
 	f := newFile(m.at, n, m.n.hold(), name)
 	f.open = fs.newHandle(n, fd, flags)
 	child := fs.asMapped(f)
+	if fs.files != nil {
+		now, e := fs.meta.load(t, child, metaType)
+		if e != 0 {
+			child.Close()
+			return nil, ninep.QID{}, e
+		}
+		md = &now // as it was stored
+	}
 	return child, child.qid(qid, md), 0
 }
 
@@ -240,14 +272,23 @@ func (m *mapped) makeClosed(t *thread, name, content []byte, md *metadata) (nine
 // Mkdir implements ninep.File.
 func (m *mapped) Mkdir(c *ninep.Call, name ninep.Name, mode, gid uint32) (ninep.QID, error) {
 	t := m.thread(c)
-	if len(name) > 255 {
-		return ninep.QID{}, unix.ENAMETOOLONG
+	if e := m.at.fs.checkName(name); e != 0 {
+		return ninep.QID{}, e
 	}
 	md, e := m.made(c, t, unix.S_IFDIR|mode&0o7777, gid)
 	if e != 0 {
 		return ninep.QID{}, e
 	}
-	if e = m.makeDir(t, name, &md); e != 0 {
+	if k := m.at.fs.files; k == nil {
+		e = m.makeDir(t, name, &md)
+	} else {
+		var r reservation
+		if r, e = k.reserve(t, m.n, name, &md); e == 0 {
+			e = m.makeDir(t, name, &md)
+			k.settle(t, r, e == 0)
+		}
+	}
+	if e != 0 {
 		return ninep.QID{}, e
 	}
 	var qids [1]ninep.QID

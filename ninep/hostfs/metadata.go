@@ -14,6 +14,12 @@ type metadata struct {
 	has            metaField
 	uid, gid, mode uint32 // mode with S_IFMT
 	rdev           uint64 // as makedev(3) builds it
+
+	// Of a record apart from the inode (fileMeta): a number that changes when the record
+	// does, when that was, and the links that the model adds to a directory.
+	version  uint32
+	changed  unix.StatxTimestamp
+	ownLinks uint32
 }
 
 // metaField is a set of fields of metadata.
@@ -26,6 +32,8 @@ const (
 	metaRDev
 	// metaType, to load, is metaMode where the host's inode leaves the type open.
 	metaType
+	// metaLinks, to load, is ownLinks.
+	metaLinks
 
 	metaAll = metaUID | metaGID | metaMode | metaRDev
 )
@@ -40,6 +48,34 @@ type metaStore interface {
 	// put stores md for what was just made, and fd (not O_PATH) is. EEXIST if that is not
 	// what fd is, since it has metadata.
 	put(fd int32, md *metadata) unix.Errno
+}
+
+// at returns the field as a number.
+func (md *metadata) at(f metaField) uint64 {
+	switch f {
+	case metaUID:
+		return uint64(md.uid)
+	case metaGID:
+		return uint64(md.gid)
+	case metaMode:
+		return uint64(md.mode)
+	}
+	return md.rdev
+}
+
+// set gives md the field.
+func (md *metadata) set(f metaField, v uint64) {
+	switch f {
+	case metaUID:
+		md.uid = uint32(v)
+	case metaGID:
+		md.gid = uint32(v)
+	case metaMode:
+		md.mode = uint32(v)
+	case metaRDev:
+		md.rdev = v
+	}
+	md.has |= f
 }
 
 // modeOf returns the mode that the guest sees of an inode with the mode host. Metadata says
@@ -68,12 +104,18 @@ func (md *metadata) show(attr *ninep.Attr) {
 	if md.has&metaGID != 0 {
 		attr.GID = md.gid
 	}
-	if (attr.Mode^host)&unix.S_IFMT == 0 {
-		return
+	if (attr.Mode^host)&unix.S_IFMT != 0 {
+		attr.RDev = 0
+		if md.has&metaRDev != 0 && isDevice(attr.Mode) {
+			attr.RDev = ninep.EncodeDev(unix.Major(md.rdev), unix.Minor(md.rdev))
+		}
 	}
-	attr.RDev = 0
-	if md.has&metaRDev != 0 && isDevice(attr.Mode) {
-		attr.RDev = ninep.EncodeDev(unix.Major(md.rdev), unix.Minor(md.rdev))
+	if attr.NLink > uint64(md.ownLinks) {
+		attr.NLink -= uint64(md.ownLinks)
+	}
+	changed := timeOf(&md.changed)
+	if changed.Sec > attr.CTime.Sec || changed.Sec == attr.CTime.Sec && changed.Nsec > attr.CTime.Nsec {
+		attr.CTime = changed
 	}
 }
 

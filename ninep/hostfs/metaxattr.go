@@ -26,34 +26,6 @@ var metaAttrs = [...]metaAttr{
 	{metaRDev, []byte("user.virtfs.rdev\x00"), 8},
 }
 
-// at returns the field as a number.
-func (md *metadata) at(f metaField) uint64 {
-	switch f {
-	case metaUID:
-		return uint64(md.uid)
-	case metaGID:
-		return uint64(md.gid)
-	case metaMode:
-		return uint64(md.mode)
-	}
-	return md.rdev
-}
-
-// set gives md the field.
-func (md *metadata) set(f metaField, v uint64) {
-	switch f {
-	case metaUID:
-		md.uid = uint32(v)
-	case metaGID:
-		md.gid = uint32(v)
-	case metaMode:
-		md.mode = uint32(v)
-	case metaRDev:
-		md.rdev = v
-	}
-	md.has |= f
-}
-
 func (s xattrMeta) load(t *thread, m *mapped, want metaField) (md metadata, e unix.Errno) {
 	if m.n.typ != unix.S_IFREG && m.n.typ != unix.S_IFDIR {
 		return md, 0 // which cannot have such attributes

@@ -24,6 +24,8 @@ const (
 	None
 	// MappedXattr: in extended attributes of the host's files, which are the daemon's own.
 	MappedXattr
+	// MappedFile: in files beside the host's files, which are the daemon's own.
+	MappedFile
 )
 
 // modelNames has what each model is called, besides QEMU's second name for mapped-xattr.
@@ -31,6 +33,7 @@ var modelNames = [...]string{
 	Passthrough: "passthrough",
 	None:        "none",
 	MappedXattr: "mapped-xattr",
+	MappedFile:  "mapped-file",
 }
 
 func (m Model) String() string {
@@ -91,12 +94,15 @@ func (fs *FS) openModel(root *os.File) error {
 	if !fs.creds.impersonate && (fs.fileMode&0o600 != 0o600 || fs.dirMode&0o700 != 0o700) {
 		return errors.New("hostfs: modes on the host without which the daemon cannot use its own files: it needs 0600 and 0700 at least")
 	}
-	if fs.model == MappedXattr {
-		if err := TakesXattrs(root); err != nil {
-			return fmt.Errorf("hostfs: extended attributes of the export: %w", err)
-		}
-		fs.meta = xattrMeta{fs}
+	if fs.model == MappedFile {
+		fs.files = &fileMeta{fs: fs, records: records{of: make(map[*node]*record)}}
+		fs.meta = fs.files
+		return nil
 	}
+	if err := TakesXattrs(root); err != nil {
+		return fmt.Errorf("hostfs: extended attributes of the export: %w", err)
+	}
+	fs.meta = xattrMeta{fs}
 	return nil
 }
 

@@ -131,7 +131,7 @@ func parseDirent(b []byte) dirent {
 // because its name is too long: Linux would not show it any of the directory.
 func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, error) {
 	switch {
-	case len(ent.name) > maxName:
+	case len(ent.name) > maxName || f.at.fs.hidesName(ent.name):
 		return ninep.QID{}, false, nil
 	case string(ent.name) == ".":
 		return ninep.QID{Type: ninep.QTDir, Path: f.n.path}, true, nil

@@ -13,7 +13,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	for _, model := range []hostfs.Model{hostfs.Passthrough, hostfs.MappedXattr} {
+	for _, model := range []hostfs.Model{hostfs.Passthrough, hostfs.MappedXattr, hostfs.MappedFile} {
 		for name, shape := range map[string]int{"whole": 0, "pieces": 13} {
 			t.Run(model.String()+"/"+name, func(t *testing.T) {
 				ninetest.Run(t, ninetest.Config{

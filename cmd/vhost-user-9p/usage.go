@@ -7,7 +7,7 @@ const usage = `Usage: vhost-user-9p --socket-path PATH --shared-dir DIR --tag TA
 
 vhost-user-9p shares a directory of this machine with a virtual machine. QEMU
 connects to its socket and shares the guest's memory with it; from then on it
-answers the guest's 9P2000.L requests straight from there. The guest needs
+answers the guest's 9P requests straight from there. The guest needs
 nothing but the 9p driver that Linux has. The numbers that the guest sees as
 file IDs stay the same when the daemon, the guest or the host is restarted.
 

@@ -10,8 +10,8 @@
 #   check   the quick ones: unit and race
 #   fuzz    the fuzz targets, FUZZTIME (60s) each
 #   soak    the fuzz targets for 10 minutes each, random operations against
-#           the host for 10 minutes, the guests ten times over
-#   SUITE   unit, race, fuzz, uml, qemu or demo
+#           the host for 10 minutes, a million files, the guests ten times over
+#   SUITE   unit, race, fuzz, many_files, uml, qemu or demo
 
 set -euo pipefail
 hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -54,6 +54,11 @@ guests() { suite "$1" go test -count=1 -tags boot -timeout 40m -v -run "$2" ./te
 uml() { guests uml UML; }
 qemu() { guests qemu QEMU; }
 
+# many_files lets guests hold a million files, with few descriptors for them.
+many_files() {
+	suite many_files env HOSTFS_FILES=1000000 go test -count=1 -timeout 30m -v -run '^TestManyFIDs$' ./ninep/hostfs
+}
+
 # demo tries what README promises.
 demo() { suite demo demo_command; }
 
@@ -91,12 +96,13 @@ for what; do
 	soak)
 		fuzz 10m
 		suite differential env V9P_DIFFERENTIAL=10m go test -count=1 -timeout 1h ./ninep/hostfs/differential
+		many_files
 		for _ in {1..10}; do
 			uml
 			qemu
 		done
 		;;
-	unit | race | uml | qemu | demo) "$what" ;;
+	unit | race | many_files | uml | qemu | demo) "$what" ;;
 	-h | --help)
 		usage
 		exit

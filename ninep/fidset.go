@@ -7,14 +7,14 @@ import (
 	"math/bits"
 )
 
-// fidSet is a set of fids by their numbers: a hash table with linear probing, of 11 to
-// 16 bytes a fid, where a map takes up to 39. The zero value is empty.
+// fidSet is a set of fids by their numbers: a hash table with linear probing, of 10 to
+// 13 bytes a fid, where a map takes up to 39. The zero value is empty.
 type fidSet struct {
 	slots []*fid // nil where there is none
 	count int
 }
 
-// A set is between a sixth and three quarters full, unless it is small.
+// A set is between a quarter and four fifths full, unless it is small.
 const minFIDSlots = 16
 
 // fidSeed keeps a client from choosing numbers that all have the same place.
@@ -56,8 +56,8 @@ func (s *fidSet) get(id uint32) *fid {
 
 // add adds f, whose number is not in the set.
 func (s *fidSet) add(f *fid) {
-	if 4*(s.count+1) > 3*len(s.slots) {
-		s.resize(max(minFIDSlots, len(s.slots)+len(s.slots)/2))
+	if 5*(s.count+1) > 4*len(s.slots) {
+		s.resize(max(minFIDSlots, len(s.slots)+len(s.slots)/4))
 	}
 	s.slots[s.find(f.id)] = f
 	s.count++
@@ -77,7 +77,7 @@ func (s *fidSet) remove(f *fid) {
 	}
 	s.slots[free] = nil
 	s.count--
-	if 6*s.count < len(s.slots) && len(s.slots) > minFIDSlots {
+	if 4*s.count < len(s.slots) && len(s.slots) > minFIDSlots {
 		s.resize(max(minFIDSlots, len(s.slots)/2))
 	}
 }

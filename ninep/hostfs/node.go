@@ -3,6 +3,7 @@
 package hostfs
 
 import (
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -67,12 +68,12 @@ type nodeTable struct {
 	shards [nodeShards]nodeShard
 }
 
-// nodeShard is a hash table with chains through the nodes themselves: 8 bytes a
+// nodeShard is a hash table with chains through the nodes themselves: 6 to 10 bytes a
 // node besides.
 type nodeShard struct {
 	mu      sync.Mutex
 	count   int
-	buckets []*node // a power of two, nil at first
+	buckets []*node // nil at first
 
 	ring []holder // those that have a descriptor, and can lose it
 	hand int      // where the sweep goes on
@@ -96,7 +97,8 @@ var nodePool = sync.Pool{New: func() any { return new(node) }}
 func (t *nodeTable) shard(hash uint64) *nodeShard { return &t.shards[hash%nodeShards] }
 
 func (s *nodeShard) bucket(hash uint64) **node {
-	return &s.buckets[hash/nodeShards&uint64(len(s.buckets)-1)]
+	i, _ := bits.Mul64(hash, uint64(len(s.buckets))) // the low bits have chosen the shard
+	return &s.buckets[i]
 }
 
 // get returns the node with the key, with a reference for the caller, or nil; and, if
@@ -138,8 +140,8 @@ func (t *nodeTable) add(key *nodeKey, typ nodeType, fd int32, path uint64) (n *n
 	if n := s.findLocked(h, key); n != nil {
 		return n, false
 	}
-	if s.count >= len(s.buckets) {
-		s.resizeLocked(max(minBuckets, 2*len(s.buckets)))
+	if 4*s.count >= 5*len(s.buckets) {
+		s.resizeLocked(max(minBuckets, len(s.buckets)+len(s.buckets)/2))
 	}
 	n = nodePool.Get().(*node)
 	n.nodeKey, n.nodeType, n.path = *key, typ, path
@@ -227,8 +229,8 @@ func (s *nodeShard) removeLocked(n *node) {
 	}
 	n.next = nil
 	s.count--
-	if s.count < len(s.buckets)/8 && len(s.buckets) > minBuckets {
-		s.resizeLocked(len(s.buckets) / 4)
+	if s.count < len(s.buckets)/4 && len(s.buckets) > minBuckets {
+		s.resizeLocked(max(minBuckets, len(s.buckets)/2))
 	}
 }
 

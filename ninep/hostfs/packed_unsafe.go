@@ -13,7 +13,7 @@ import "unsafe"
 type packed struct{ p *byte }
 
 const (
-	packedUnit = 16 // a size that memory is allocated in anyway
+	packedUnit = 8 // the steps that memory is allocated in
 	packedHead = 2
 	maxPacked  = 255
 )
@@ -53,7 +53,7 @@ func (s *packed) set(b []byte) {
 // clear makes s empty, and gives up the memory if that is more than common.
 func (s *packed) clear() {
 	switch m := s.memory(); {
-	case len(m) > 4*packedUnit:
+	case len(m) > 8*packedUnit:
 		s.p = nil
 	case m != nil:
 		m[1] = 0

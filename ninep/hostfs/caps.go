@@ -8,13 +8,17 @@ import "golang.org/x/sys/unix"
 // others' files and of files that others write.
 const rootUID = 0
 
-// capSets are the capabilities of the process, as they are and without CAP_FSETID.
+// capSets are the capabilities of the process that its workers use, with and without
+// CAP_FSETID.
 //
 // With CAP_FSETID the kernel leaves set-id bits where a user writes to a program or
 // cuts it off, and lets everyone make files set-group-id. The one must not be where
 // the guest's user is not root, or a user could put other code into root's programs;
 // the other must be, for the guest's kernel has decided it. So the capability is not
 // in effect, but where keepSetIDs says so.
+//
+// CAP_SYS_RESOURCE is never: the host's quotas hold for its users, also in a guest, and
+// what a file system reserves is not for them.
 type capSets struct {
 	known         bool // capget has told
 	with, without [2]unix.CapUserData
@@ -24,6 +28,7 @@ func processCaps() capSets {
 	var s capSets
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	s.known = unix.Capget(&hdr, &s.with[0]) == nil
+	s.with[0].Effective &^= 1 << unix.CAP_SYS_RESOURCE
 	s.without = s.with
 	s.without[0].Effective &^= 1 << unix.CAP_FSETID
 	return s

@@ -213,3 +213,26 @@ func TestProtectedSysctls(t *testing.T) {
 		}
 	})
 }
+
+// TestReservedBlocks: of a file system's space, the guest's users get what the host's do.
+func TestReservedBlocks(t *testing.T) {
+	privileged(t)
+	const size = 16 << 20
+	r := newRigAt(t, newFileSystem(t, "ext4", size, "mkfs.ext4", "-q", "-F", "-m", "40", "-O", "^has_journal"), Config{})
+	r.must(os.Chmod(r.dir, 0o777))
+	r.c.UID = 1000
+	f := r.walk()
+	_, err := f.Create(r.c, ninep.Name("f"), excl, 0o600, 1000)
+	r.must(err)
+	data := make([]byte, 64<<10)
+	wrote := 0
+	for err == nil {
+		var n int
+		n, err = f.Write(r.c, vec(data, len(data)), uint64(wrote))
+		wrote += n
+	}
+	r.want(err, unix.ENOSPC)
+	if wrote > size*6/10 || wrote < size/4 {
+		t.Errorf("%d bytes could be written, of %d of which 40 %% are reserved", wrote, size)
+	}
+}

@@ -25,38 +25,51 @@ func onFileSystems(t *testing.T, run func(t *testing.T, dir string)) {
 		{"btrfs", 128 << 20, []string{"mkfs.btrfs", "-q"}},
 	} {
 		t.Run(fs.name, func(t *testing.T) {
-			privateMounts(t)
-			dir := filepath.Join(t.TempDir(), fs.name)
-			if err := os.Mkdir(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 			if fs.mkfs == nil {
+				privateMounts(t)
+				dir := filepath.Join(t.TempDir(), fs.name)
+				if err := os.Mkdir(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 				if err := unix.Mount("none", dir, fs.name, 0, ""); err != nil {
 					t.Fatal(err)
 				}
 				run(t, dir)
 				return
 			}
-			if _, err := exec.LookPath(fs.mkfs[0]); err != nil {
-				t.Skipf("needs %s", fs.mkfs[0])
-			}
-			image := dir + ".img"
-			if err := os.WriteFile(image, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Truncate(image, fs.size); err != nil {
-				t.Fatal(err)
-			}
-			for _, args := range [][]string{append(fs.mkfs, image), {"mount", "-o", "loop", "-t", fs.name, image, dir}} {
-				if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-					if args[0] == "mount" {
-						t.Skipf("needs loop devices and %s in the kernel: %v: %s", fs.name, err, out)
-					}
-					t.Fatalf("%q: %v\n%s", args, err, out)
-				}
-			}
-			run(t, dir)
+			run(t, newFileSystem(t, fs.name, fs.size, fs.mkfs...))
 		})
 	}
+}
+
+// newFileSystem makes a file system with a command that takes the image, and mounts it for
+// this test's thread only.
+func newFileSystem(t *testing.T, name string, size int64, mkfs ...string) string {
+	t.Helper()
+	privateMounts(t)
+	dir := filepath.Join(t.TempDir(), name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	if _, err := exec.LookPath(mkfs[0]); err != nil {
+		t.Skipf("needs %s", mkfs[0])
+	}
+	image := dir + ".img"
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, size); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{append(mkfs, image), {"mount", "-o", "loop", "-t", name, image, dir}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			if args[0] == "mount" {
+				t.Skipf("needs loop devices and %s in the kernel: %v: %s", name, err, out)
+			}
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+	return dir
 }

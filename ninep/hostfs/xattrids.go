@@ -39,12 +39,7 @@ func (fs *FS) valueToHost(host, value []byte) ([]byte, unix.Errno) {
 		value = bytes.Clone(value)
 		ok := true
 		eachACLEntry(value, func(tag uint16, id uint32) uint32 {
-			mapped, found := id, false
-			if tag == aclUser {
-				mapped, found = fs.uids.pair(id)
-			} else {
-				mapped, found = fs.gids.pair(id)
-			}
+			mapped, found := fs.idsOf(tag).pair(id)
 			ok = ok && found
 			return mapped
 		})
@@ -73,10 +68,7 @@ func (fs *FS) valueToGuest(host, value []byte) []byte {
 	switch string(host) {
 	case xattrACLAccess, xattrACLDefault:
 		eachACLEntry(value, func(tag uint16, id uint32) uint32 {
-			if tag == aclUser {
-				return fs.uids.toGuest(id)
-			}
-			return fs.gids.toGuest(id)
+			return fs.idsOf(tag).toGuest(id)
 		})
 	case xattrCapability:
 		if root, ok := capRoot(value); ok {
@@ -87,6 +79,14 @@ func (fs *FS) valueToGuest(host, value []byte) []byte {
 }
 
 func (fs *FS) sameIDs() bool { return fs.uids.same && fs.gids.same }
+
+// idsOf returns the map for the IDs in entries of an ACL with the tag.
+func (fs *FS) idsOf(tag uint16) *ids {
+	if tag == aclUser {
+		return &fs.uids
+	}
+	return &fs.gids
+}
 
 // eachACLEntry replaces the IDs in an ACL.
 func eachACLEntry(acl []byte, replace func(tag uint16, id uint32) uint32) {

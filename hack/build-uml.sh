@@ -13,7 +13,7 @@
 set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
-readonly recipe=uml-1
+readonly recipe=uml-2
 readonly build_log=$V9P_CACHE/logs/$recipe.log
 
 # What is added to the architecture's default configuration.
@@ -22,6 +22,7 @@ readonly enabled=(
 	FUSE_FS VIRTIO_FS                                                    # virtiofs, to compare with
 	HOSTFS DEVTMPFS TMPFS TMPFS_XATTR TMPFS_POSIX_ACL OVERLAY_FS         # the guest's own files
 	EXT4_FS EXT4_FS_POSIX_ACL EXT4_FS_SECURITY BLK_DEV_LOOP
+	FSCACHE CACHEFILES 9P_FSCACHE                                        # what cache=fscache needs
 	BLK_DEV_INITRD SMP DEBUG_INFO_NONE
 )
 

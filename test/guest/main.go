@@ -18,6 +18,7 @@
 //	guest counter -lock fcntl|ofd|flock -n N FILE
 //	guest mail -id N -of N -n N DIR
 //	guest verifymail -of N -n N DIR
+//	guest look FILE
 package main
 
 import (
@@ -98,6 +99,7 @@ func run(args []string) error {
 		},
 		"mail":       {several, func(dir string) error { return mail(dir, id, of, count) }},
 		"verifymail": {several, func(dir string) error { return verifyMail(dir, of, count) }},
+		"look":       {nil, look},
 	}
 	if len(args) == 0 {
 		return fmt.Errorf("no command")
@@ -114,7 +116,7 @@ func run(args []string) error {
 		return err
 	}
 	if f.NArg() != 1 {
-		return fmt.Errorf("%s takes one folder", args[0])
+		return fmt.Errorf("%s takes one name", args[0])
 	}
 	return c.run(f.Arg(0))
 }

@@ -31,6 +31,9 @@ type GuestConfig struct {
 	// Programs are packages of the module whose programs it has beside the test
 	// program, in the same folder, each under the last part of its package's name.
 	Programs []string
+	// Unmounted leaves it to the script to mount the share, whose tag is Tag. Only in
+	// User-mode Linux.
+	Unmounted bool
 	// Mem is its memory, such as "2G"; if empty, 2G in User-mode Linux and 1G in
 	// QEMU.
 	Mem string
@@ -163,8 +166,12 @@ func UML(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	script(t, "build-uml.sh")
 	script(t, "debian-root.sh")
 	g := newGuest(t, "the guest (User-mode Linux)", d, c)
+	tag := Tag
+	if c.Unmounted {
+		tag = "none"
+	}
 	args := []string{
-		"--socket", d.Socket, "--tag", Tag, "--command", g.path("command"), "--console", g.path("console"),
+		"--socket", d.Socket, "--tag", tag, "--command", g.path("command"), "--console", g.path("console"),
 	}
 	args = append(args, c.additions(t)...)
 	if peer == "virtiofsd" {

@@ -3,6 +3,7 @@ module vhost-user-9p
 go 1.26.0
 
 require (
+	9fans.net/go v0.0.7
 	github.com/digitalocean/go-qemu v0.0.0-20250212194115-ee9b0668d242
 	github.com/google/go-cmp v0.7.0
 	github.com/hugelgupf/p9 v0.3.0

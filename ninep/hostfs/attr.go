@@ -107,7 +107,7 @@ func (f *file) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 		if !ok {
 			return unix.EOVERFLOW
 		}
-		t.keepSetIDs(f.at.fs, c.UID == rootUID)
+		t.changes(f.at.fs, fd, c.UID)
 		if e := f.at.fs.shedCaps(t, f.n); e != 0 {
 			return e
 		}
@@ -201,25 +201,29 @@ func (f *file) truncate(t *thread, uid uint32, size uint64) unix.Errno {
 	default:
 		return unix.EINVAL
 	}
-	t.keepSetIDs(f.at.fs, uid == rootUID)
-	if e := f.at.fs.shedCaps(t, f.n); e != 0 {
-		return e
-	}
 	if h := f.open; h != nil && h.access != unix.O_RDONLY {
 		fd, e := h.pin(t)
 		if e != 0 {
 			return e
 		}
 		defer h.unpin()
-		return ftruncate(fd, size)
+		return f.resize(t, fd, uid, size)
 	}
 	fd, e := f.at.fs.openNode(t, f.n, unix.O_WRONLY)
 	if e != 0 {
 		return e
 	}
-	e = ftruncate(fd, size)
+	e = f.resize(t, fd, uid, size)
 	f.at.fs.fds.close(fd)
 	return e
+}
+
+func (f *file) resize(t *thread, fd int32, uid uint32, size uint64) unix.Errno {
+	t.changes(f.at.fs, fd, uid)
+	if e := f.at.fs.shedCaps(t, f.n); e != 0 {
+		return e
+	}
+	return ftruncate(fd, size)
 }
 
 // StatFS implements ninep.File. The host counts blocks in units of its fragment size,

@@ -62,6 +62,36 @@ func (t *thread) keepSetIDs(fs *FS, keep bool) {
 	fs.creds.caps.apply(keep)
 }
 
+// changes readies the thread for a change of a file's content, size or owner by the guest's
+// user uid: other users' take set-id bits off.
+//
+// But not a set-group-id bit that is no program's, as the group cannot execute it; it once
+// stood for mandatory locks. Linux leaves it to users who are in the group. Who is, only
+// the guest knows, and takes it off by a request of its own, which comes first.
+func (t *thread) changes(fs *FS, fd int32, uid uint32) {
+	keep := uid == rootUID
+	if !keep && fs.creds.caps.has(unix.CAP_FSETID) && statx(t, fd, empty, unix.AT_EMPTY_PATH, unix.STATX_MODE) == 0 {
+		keep = t.stx.Mode&unix.S_ISUID == 0 && isLockMark(t.stx.Mode)
+	}
+	t.keepSetIDs(fs, keep)
+}
+
+// cuts is changes for a file that is about to be opened and, under the flags, emptied.
+func (t *thread) cuts(fs *FS, n *node, flags int, uid uint32) unix.Errno {
+	if flags&unix.O_TRUNC == 0 {
+		return 0
+	}
+	fd, e := n.pin(t)
+	if e == 0 {
+		t.changes(fs, fd, uid)
+		n.unpin()
+	}
+	return e
+}
+
+// isLockMark reports whether a mode has a set-group-id bit that is no program's.
+func isLockMark(mode uint16) bool { return mode&(unix.S_ISGID|unix.S_IXGRP) == unix.S_ISGID }
+
 // keepCaps stops the kernel from taking capabilities out of effect while the
 // thread's fsuid is not 0. Without CAP_SETPCAP it fails, and setUID gives them back
 // each time.

@@ -29,8 +29,7 @@ func (f *file) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32) (
 	for try := 0; ; try++ {
 		n, fd, e := fs.createNew(t, f.n, name, host, mode, c.UID, gid)
 		if e == unix.EEXIST && flags&lExcl == 0 {
-			t.keepSetIDs(fs, c.UID == rootUID) // under O_TRUNC
-			n, fd, e = fs.openExisting(t, f.n, name, host)
+			n, fd, e = fs.openExisting(t, f.n, name, host, c.UID)
 			if e == unix.ENOENT && try < maxRaces {
 				continue
 			}
@@ -39,6 +38,7 @@ func (f *file) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32) (
 			return ninep.QID{}, e
 		}
 		f.open = fs.newHandle(n, fd, host)
+		f.open.lockMark = isLockMark(t.stx.Mode)
 		dir := f.n
 		f.n = n
 		f.moved(dir, name)
@@ -110,7 +110,7 @@ func (fs *FS) nodeOfOpen(t *thread, fd int32, dir *node) (*node, unix.Errno) {
 }
 
 // openExisting opens a file that is there, and leaves its QID's part in t.stx.
-func (fs *FS) openExisting(t *thread, dir *node, name []byte, flags int) (*node, int32, unix.Errno) {
+func (fs *FS) openExisting(t *thread, dir *node, name []byte, flags int, uid uint32) (*node, int32, unix.Errno) {
 	n, e := fs.step(t, dir, name)
 	if e != 0 {
 		return nil, -1, e
@@ -118,12 +118,12 @@ func (fs *FS) openExisting(t *thread, dir *node, name []byte, flags int) (*node,
 	fd := int32(-1)
 	if n.isDir() {
 		e = unix.EISDIR
-	} else {
+	} else if e = t.cuts(fs, n, flags, uid); e == 0 {
 		fd, e = fs.openNode(t, n, flags)
 	}
 	if e == 0 {
 		// The version is that after O_TRUNC.
-		if e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID); e != 0 {
+		if e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID|unix.STATX_MODE); e != 0 {
 			fs.fds.close(fd)
 		}
 	}

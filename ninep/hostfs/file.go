@@ -95,6 +95,8 @@ type handle struct {
 	flags  int        // with which it is opened again
 	access int32      // O_RDONLY, O_WRONLY or O_RDWR
 
+	lockMark bool // the file had one when it was opened; see isLockMark
+
 	noWaitRefused noWait
 	dir           dirState
 

@@ -87,7 +87,11 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 	}
 	defer h.unpin()
 	if left > 0 {
-		t.keepSetIDs(f.at.fs, c.UID == rootUID)
+		if h.lockMark {
+			t.changes(f.at.fs, fd, c.UID)
+		} else { // what nearly all are
+			t.keepSetIDs(f.at.fs, c.UID == rootUID)
+		}
 		if e := f.at.fs.shedCaps(t, f.n); e != 0 {
 			return 0, e
 		}

@@ -75,18 +75,19 @@ func (f *file) Open(c *ninep.Call, flags uint32) (ninep.QID, error) {
 		return ninep.QID{}, unix.EINVAL
 	}
 	t := f.thread(c)
-	if host&unix.O_TRUNC != 0 {
-		t.keepSetIDs(f.at.fs, c.UID == rootUID)
+	if e := t.cuts(f.at.fs, f.n, host, c.UID); e != 0 {
+		return ninep.QID{}, e
 	}
 	fd, e := f.at.fs.openNode(t, f.n, host)
 	if e != 0 {
 		return ninep.QID{}, e
 	}
-	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID&^unix.STATX_MNT_ID); e != 0 {
+	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID&^unix.STATX_MNT_ID|unix.STATX_MODE); e != 0 {
 		f.at.fs.fds.close(fd)
 		return ninep.QID{}, e
 	}
 	f.open = f.at.fs.newHandle(f.n, fd, host)
+	f.open.lockMark = isLockMark(t.stx.Mode)
 	return f.n.qid(&t.stx), nil
 }
 

@@ -74,11 +74,11 @@ func TestSetIDBits(t *testing.T) {
 	}
 	const all, left = 0o6775, 0o0775
 	for change, do := range changes {
-		// Without the right to execute, the set-group-id bit is no program's, and stays
-		// for whom Linux lets keep it.
+		// Without the right to execute, the set-group-id bit is no program's, and stays:
+		// the guest takes it off itself for users whom it does not know in the group.
 		for _, c := range []struct{ uid, before, after uint32 }{
 			{0, all, all}, {1000, all, left}, {3000, all, left}, {noUser, all, left},
-			{0, 0o2664, 0o2664}, {3000, 0o2664, 0o0664},
+			{0, 0o2664, 0o2664}, {3000, 0o2664, 0o2664}, {3000, 0o6664, 0o0664},
 			{0, 0o1755, 0o1755}, {1000, 0o1755, 0o1755},
 		} {
 			if change == "chown" && c.before == all {

@@ -28,8 +28,10 @@ func (t *terms) ioUnit(q QID) uint32 {
 	return 0
 }
 
-// openFlagsChanging are the flags of open(2) that a read-only export refuses.
-const openFlagsChanging = unix.O_WRONLY | unix.O_RDWR | unix.O_APPEND | unix.O_TRUNC | unix.O_CREAT
+// openFlagsChanging are the flags of open(2) that a read-only export refuses. As with
+// open(2), what is only read may come with O_CREAT, which Linux sends along for a file
+// that it has seen to be there, and with O_APPEND.
+const openFlagsChanging = unix.O_WRONLY | unix.O_RDWR | unix.O_TRUNC
 
 func (s *Session) lopen(c *Call) (int, error) {
 	var m Tlopen

@@ -39,9 +39,13 @@ var readonlyTests = []suiteTest{
 		fid := e.walk("f")
 		e.want(e.Remove(fid), unix.EROFS)
 		e.want(e.Clunk(fid), unix.EBADF) // gone all the same
-		for _, flags := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_RDONLY | unix.O_TRUNC, unix.O_RDONLY | unix.O_APPEND} {
+		for _, flags := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_RDONLY | unix.O_TRUNC} {
 			_, _, err = e.Lopen(e.walk("f"), flags)
 			e.want(err, unix.EROFS)
+		}
+		for _, flags := range []uint32{unix.O_RDONLY | unix.O_APPEND, unix.O_RDONLY | unix.O_CREAT} {
+			_, _, err = e.Lopen(e.walk("f"), flags)
+			e.ok(err)
 		}
 		fid = e.open(unix.O_RDONLY, "f")
 		_, err = e.Write(fid, 0, []byte("x"))

@@ -28,6 +28,7 @@ type daemon struct {
 	release []func() error // what close calls, the last one first
 
 	table   *qidpath.Table
+	files   *hostfs.FS
 	session *ninep.Session
 	device  *virtio9p.Device
 	server  *vhostuser.Server
@@ -52,7 +53,7 @@ func openDaemon(opts *options, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	if opts.nofile == 0 && nofile < fewFiles {
-		log.Warn("the limit of open files is low: guests that use more files at a time get errors", "nofile", nofile)
+		log.Warn("the limit of open files is low: with guests that use more files at a time, files are closed and opened again", "nofile", nofile)
 	}
 	gid, err := lookupGroup(opts.group)
 	if err != nil {
@@ -114,6 +115,7 @@ func (d *daemon) openDevice() error {
 	if err != nil {
 		return fmt.Errorf("--shared-dir %q: %w", d.opts.sharedDir, err)
 	}
+	d.files = backend
 	d.atClose(backend.Close)
 	d.session = ninep.NewSession(ninep.Config{
 		Backend:  backend,
@@ -150,6 +152,7 @@ func (d *daemon) openMetrics(gid int) error {
 		Requests: d.session.Stats,
 		Queue:    d.device.Stats,
 		FrontEnd: d.server.Stats,
+		Files:    d.files.Stats,
 		QIDs:     d.table.Stats,
 	}), func() error { return metrics.Health(d.table.Stats()) }, d.log)
 	served := make(chan struct{})

@@ -121,9 +121,9 @@ Resources
         processors. Requests that wait for a disk or a lock do not count. Fewer
         leave more of the host to others; more than processors rarely help.
   --rlimit-nofile N                                    (default: the hard limit)
-        How many files the daemon may have open, 128 or more. Each file that the
-        guest has a reference to takes one; at the limit the guest gets ENFILE.
-        A number above the hard limit needs root.
+        How many files the daemon may have open, 128 or more. Guests can use
+        more: files that have been idle are closed, and opened again when that
+        is needed, which costs time. A number above the hard limit needs root.
 
 What can be seen
   --log-level LEVEL                                              (default: info)

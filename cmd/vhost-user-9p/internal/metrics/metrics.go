@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"vhost-user-9p/ninep"
+	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/virtio9p"
 	"vhost-user-9p/qidpath"
 	"vhost-user-9p/vhostuser"
@@ -25,6 +26,7 @@ type Sources struct {
 	Requests func() ninep.Snapshot
 	Queue    func() *virtio9p.Stats
 	FrontEnd func() vhostuser.Stats
+	Files    func() hostfs.Stats
 	QIDs     func() qidpath.Stats
 }
 
@@ -36,6 +38,7 @@ func NewRegistry(src Sources) *prometheus.Registry {
 		newRequests(src.Requests),
 		newQueue(src.Queue),
 		newFrontEnd(src.FrontEnd),
+		newFiles(src.Files),
 		newQIDs(src.QIDs),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

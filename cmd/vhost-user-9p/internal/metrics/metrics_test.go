@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vhost-user-9p/ninep"
+	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/virtio9p"
 	"vhost-user-9p/qidpath"
 	"vhost-user-9p/vhostuser"
@@ -52,6 +53,12 @@ func sample() Sources {
 				Connections: 201, Refused: 202, Connected: true,
 				Messages: map[vhostuser.Request]uint64{1: 203}, Unknown: 204,
 				Nacks: 205, FramingErrors: 206, Panics: 207, RingStarts: 208, RingFailures: 209,
+			}
+		},
+		Files: func() hostfs.Stats {
+			return hostfs.Stats{
+				Nodes: 501, LockedFiles: 502, LockOwners: 503, Locks: 504, LockWaiters: 505,
+				Descriptors: hostfs.DescriptorStats{Used: 506, Max: 507, Cold: 508, Evicted: 509, Reopened: 510, Stale: 511},
 			}
 		},
 		QIDs: func() qidpath.Stats {

@@ -48,7 +48,18 @@ func (s *capSets) apply(fsetid bool) {
 		set = &s.with
 	}
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	_ = unix.Capset(&hdr, &set[0])
+	if unix.Capset(&hdr, &set[0]) == nil {
+		return
+	}
+	// The thread has been left fewer since, as by a sandbox.
+	var rest [2]unix.CapUserData
+	if unix.Capget(&hdr, &rest[0]) != nil {
+		return
+	}
+	for i := range rest {
+		rest[i].Effective = set[i].Effective & rest[i].Permitted
+	}
+	_ = unix.Capset(&hdr, &rest[0])
 }
 
 // keepSetIDs says whether the thread, in what it does next, may set set-id bits that

@@ -128,6 +128,31 @@ func TestSetIDBitsOnOneThread(t *testing.T) {
 	}
 }
 
+// TestSetIDBitsInASandbox: nothing is different on a thread that has fewer capabilities than
+// the process had at first.
+func TestSetIDBitsInASandbox(t *testing.T) {
+	privileged(t)
+	r := newRig(t)
+	r.owned("f", 0o6755, 1000, 2000)
+	fewer := r.fs.creds.caps.with
+	for _, set := range []*uint32{&fewer[0].Effective, &fewer[0].Permitted} {
+		*set &^= 1<<unix.CAP_NET_RAW | 1<<unix.CAP_KILL
+	}
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	r.must(unix.Capset(&hdr, &fewer[0]))
+	f := r.open(unix.O_WRONLY, "f")
+	r.c.UID = 0
+	r.write(f, 0, "r")
+	if got := r.mode("f"); got != 0o6755 {
+		t.Errorf("%#o after root", got)
+	}
+	r.c.UID = 1000
+	r.write(f, 0, "u")
+	if got := r.mode("f"); got != 0o755 {
+		t.Errorf("%#o after the user", got)
+	}
+}
+
 // TestSetIDBitsThatAreGiven: what the guest's kernel lets a user set is set, be it for a
 // group that only the guest knows the user to be in.
 func TestSetIDBitsThatAreGiven(t *testing.T) {

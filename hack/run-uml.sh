@@ -99,7 +99,13 @@ guest=
 cleanup() {
 	trap '' INT TERM HUP
 	if [[ -n $guest ]] && kill "$guest" 2>/dev/null; then
-		wait "$guest" || true
+		# One that loops, as when its back end is gone, does not listen.
+		for _ in {1..20}; do
+			kill -0 "$guest" 2>/dev/null || break
+			sleep 0.1
+		done
+		kill -KILL "$guest" 2>/dev/null || true
+		{ wait "$guest"; } 2>/dev/null || true
 	fi
 	rm -rf "$run"
 }

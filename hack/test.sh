@@ -9,9 +9,10 @@
 #   all     every suite but the soak
 #   check   the quick ones: unit and race
 #   fuzz    the fuzz targets, FUZZTIME (60s) each
-#   soak    the fuzz targets for 10 minutes each, random operations against
-#           the host for 10 minutes, a million files, the guests ten times over
-#   SUITE   unit, race, fuzz, many_files, uml, qemu or demo
+#   soak    the fuzz targets, random operations against the host and random operations in
+#           guests for 10 minutes each, a million files, the guests ten times over
+#   stress  load on guests, random operations for STRESSTIME (1m)
+#   SUITE   unit, race, fuzz, many_files, uml, qemu, stress or demo
 
 set -euo pipefail
 hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -19,6 +20,7 @@ hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 cd "$hack/.."
 
 readonly FUZZTIME=${FUZZTIME:-60s}
+readonly STRESSTIME=${STRESSTIME:-1m}
 logs=$(mktemp -d "${TMPDIR:-/tmp}/vhost-user-9p-test.XXXXXX")
 passed=0 failed=0
 
@@ -59,6 +61,11 @@ many_files() {
 	suite many_files env HOSTFS_FILES=1000000 go test -count=1 -timeout 30m -v -run '^TestManyFIDs$' ./ninep/hostfs
 }
 
+# stress TIME SEED puts load on guests.
+stress() {
+	suite stress env "V9P_STRESS_TIME=$1" "V9P_STRESS_SEED=$2" go test -count=1 -tags boot -timeout 60m -v ./test/stress
+}
+
 # demo tries what README promises.
 demo() { suite demo demo_command; }
 
@@ -86,6 +93,7 @@ for what; do
 		fuzz "$FUZZTIME"
 		uml
 		qemu
+		stress "$STRESSTIME" 1
 		demo
 		;;
 	check)
@@ -97,12 +105,14 @@ for what; do
 		fuzz 10m
 		suite differential env V9P_DIFFERENTIAL=10m go test -count=1 -timeout 1h ./ninep/hostfs/differential
 		many_files
+		stress 10m "$(date +%s)" # another seed each time
 		for _ in {1..10}; do
 			uml
 			qemu
 		done
 		;;
 	unit | race | many_files | uml | qemu | demo) "$what" ;;
+	stress) stress "$STRESSTIME" 1 ;;
 	-h | --help)
 		usage
 		exit

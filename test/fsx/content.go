@@ -40,8 +40,11 @@ func (r *runner) write() error {
 	p := r.data(r.length(r.MaxSize - off))
 	r.note(h.inode, off, off+int64(len(p)), "write handle %d (file %d) at %d, %d bytes", h.id, h.inode.id, off, len(p))
 	n, err := h.file.WriteAt(p, off)
-	if err != nil || n != len(p) {
-		return fmt.Errorf("write: %d bytes of %d, %v", n, len(p), err)
+	if err != nil {
+		return fmt.Errorf("write of %d bytes: %w", len(p), err)
+	}
+	if n != len(p) {
+		return fmt.Errorf("write: %d bytes of %d", n, len(p))
 	}
 	h.inode.write(p, off)
 	return nil
@@ -56,8 +59,11 @@ func (r *runner) append() error {
 	p := r.data(r.length(r.MaxSize - size))
 	r.note(h.inode, size, size+int64(len(p)), "append handle %d (file %d, size %d), %d bytes", h.id, h.inode.id, size, len(p))
 	n, err := h.file.Append(p)
-	if err != nil || n != len(p) {
-		return fmt.Errorf("append: %d bytes of %d, %v", n, len(p), err)
+	if err != nil {
+		return fmt.Errorf("append of %d bytes: %w", len(p), err)
+	}
+	if n != len(p) {
+		return fmt.Errorf("append: %d bytes of %d", n, len(p))
 	}
 	h.inode.write(p, size)
 	return nil

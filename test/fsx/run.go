@@ -155,7 +155,14 @@ func same(what string, got, want error) error {
 	if errors.Is(got, want) || got == nil && want == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %v, want %v", what, got, want)
+	return fmt.Errorf("%s: %s, want %s", what, outcome(got), outcome(want))
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "no error"
+	}
+	return err.Error()
 }
 
 // refused counts an operation that the file system does not have.

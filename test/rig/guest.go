@@ -21,6 +21,8 @@ type GuestConfig struct {
 	// Script is what it runs in the share, which is mounted at /mnt: bash with
 	// -e, -u and -x. The test program is there as $guest.
 	Script string
+	// Files are copied to /run/vm in the guest.
+	Files []string
 	// Cache is the share's cache mode, a mount option; if empty, none. (Linux 7.3
 	// then reads 4 KiB at a time.)
 	Cache string
@@ -59,11 +61,14 @@ func (c *GuestConfig) mountOptions() string {
 	return options
 }
 
-// additions are the arguments that put the programs into a guest.
+// additions are the arguments that put programs and files into a guest.
 func (c *GuestConfig) additions(t testing.TB) []string {
 	var args []string
 	for _, pkg := range append([]string{"test/guest"}, c.Programs...) {
 		args = append(args, "--add", Program(t, pkg)+":"+filepath.Base(pkg))
+	}
+	for _, file := range c.Files {
+		args = append(args, "--add", file+":"+filepath.Base(file))
 	}
 	return args
 }

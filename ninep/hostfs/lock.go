@@ -4,6 +4,7 @@ package hostfs
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -167,11 +168,14 @@ func (lf *lockFile) unlock(h *handle, id ownerID, s lockSpan, block bool) unix.E
 	lf.mu.Lock()
 	defer lf.mu.Unlock()
 	o := lf.find(id)
+	if o != nil && block && o.isFlock() && !slices.Contains(o.handles, h) {
+		o = nil // what it has belongs to another open file
+	}
 	switch {
 	case o == nil && s.isWhole() && block:
 		lf.dropFlock(id, h)
 	case o == nil:
-	case s.isWhole() && !block && o.outlives(h):
+	case s.isWhole() && !block && o.outlives():
 		o.doubtful = true
 		lf.lt.wait.retry()
 	default:

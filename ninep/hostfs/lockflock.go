@@ -55,21 +55,28 @@ func surelyFlock(s lockSpan, h *handle) bool {
 	return s.typ == unix.F_WRLCK && h.access == unix.O_RDONLY || s.typ == unix.F_RDLCK && h.access == unix.O_WRONLY
 }
 
+// isFlock reports whether o's lock cannot be fcntl's.
+func (o *lockOwner) isFlock() bool {
+	s, ok := o.whole()
+	return ok && surelyFlock(s, o.handles[0])
+}
+
 // outlives reports whether o's lock is to stay although its process drops its locks
-// on the whole file through h, not ready to wait. That is what Linux says
-// (locks_remove_posix) when a process closes one of its descriptors of the file,
-// flock or not; and also what fcntl(F_SETLK) says. In
+// on the whole file, not ready to wait. That is what Linux says (locks_remove_posix) when
+// a process closes any of its descriptors of the file, flock or not; and also what
+// fcntl(F_SETLK) says. In
 //
 //	exec 9>file; flock 9
 //
 // flock(1) takes the lock and is gone, and the shell goes on with the descriptor. A
 // file open for writing only, on which nothing happened since the lock was taken, and
 // that a moment ago: that is it.
-func (o *lockOwner) outlives(h *handle) bool {
+func (o *lockOwner) outlives() bool {
 	s, ok := o.whole()
-	if !ok || len(o.handles) != 1 || o.handles[0] != h {
+	if !ok || len(o.handles) != 1 {
 		return false
 	}
+	h := o.handles[0]
 	if surelyFlock(s, h) {
 		return true
 	}
@@ -80,7 +87,7 @@ func (o *lockOwner) outlives(h *handle) bool {
 // so it had not ended, and unless its locks cannot be fcntl's they were and are
 // dropped.
 func (lf *lockFile) isAlive(o *lockOwner, h *handle) {
-	if s, ok := o.whole(); ok && surelyFlock(s, o.handles[0]) {
+	if o.isFlock() {
 		return
 	}
 	o.handles[0].posix = true

@@ -62,6 +62,17 @@ func TestFlockOfAShell(t *testing.T) {
 			b.held(g, c.other, false)
 			a.tryLock(f, lock("a", 12, un, 0, 0), granted)
 
+			// flock(1) has inherited another descriptor of the file, too.
+			f3 := a.open(c.flags, "f")
+			a.tryLock(f3, ready(lock("a", 13, c.typ, 0, 0)), granted)
+			a.tryLock(f, lock("a", 13, un, 0, 0), granted)
+			a.tryLock(f3, lock("a", 13, un, 0, 0), granted)
+			b.held(g, c.other, true)
+			a.tryLock(f, ready(lock("a", 14, un, 0, 0)), granted) // not that one
+			b.held(g, c.other, true)
+			a.tryLock(f3, ready(lock("a", 14, un, 0, 0)), granted)
+			b.held(g, c.other, false)
+
 			// Again, and the shell exits.
 			f2, _, err := a.walkFrom(a.root, "f")
 			a.must(err)

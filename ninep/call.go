@@ -27,6 +27,10 @@ type Transport interface {
 	// long (fsync, a cold read): others should be served meanwhile by other
 	// threads. It may be called more than once for a Call.
 	WillBlock(c *Call)
+	// Resume has some thread call Session.Serve for c once more: the first one returned
+	// Deferred without having done anything. It may be called from any goroutine, must not
+	// call Serve itself, and has c served even if the transport stops.
+	Resume(c *Call)
 	// Complete publishes the reply of n bytes that now stands in c.Out (0: none;
 	// Fault: there is no memory to publish to), and calls Session.End. It may be
 	// called from any goroutine, once for each Call for which Serve returns Deferred,

@@ -3,6 +3,8 @@
 package ninep
 
 import (
+	"vhost-user-9p/ninep/throttle"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -27,10 +29,13 @@ type callState struct {
 	bad   bool // the header is not to be trusted
 	fault bool // the peer's memory was gone before the header was read
 
-	oldTag uint16 // of a Tflush
-	asked  bool   // the backend has called Defer
-	failed bool   // an Rlerror was sent
-	bytes  uint64 // of payload that was moved
+	oldTag     uint16          // of a Tflush
+	asked      bool            // the backend has called Defer
+	resumed    bool            // Serve is called for the second time
+	turn       throttle.Waiter // for that
+	cancelTurn func()          // ends the wait
+	failed     bool            // an Rlerror was sent
+	bytes      uint64          // of payload that was moved
 
 	dec, enc coder
 	held     [2]heldFID

@@ -27,6 +27,8 @@ type hand struct {
 	*rig
 	mu    sync.Mutex
 	order []uint16 // tags, in the order in which replies were published
+
+	resumed []*Call // to be served once more
 }
 
 // flight is a request of a hand.
@@ -46,6 +48,12 @@ func newHand(t *testing.T, f *hookFile) *hand {
 }
 
 func (h *hand) WillBlock(*Call) {}
+
+func (h *hand) Resume(c *Call) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.resumed = append(h.resumed, c)
+}
 
 func (h *hand) Complete(c *Call, n int) {
 	h.publish(c, n)

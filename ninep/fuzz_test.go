@@ -48,6 +48,7 @@ type fuzzReq struct {
 }
 
 func (r *fuzzRig) WillBlock(*ninep.Call) {}
+func (r *fuzzRig) Resume(*ninep.Call)    {}
 
 func (r *fuzzRig) Complete(c *ninep.Call, n int) {
 	r.publish(c.Cookie.(*fuzzReq), n)

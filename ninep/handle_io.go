@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep/throttle"
 )
 
 // maxIovecs is the number of iovecs that one system call takes (IOV_MAX). A
@@ -118,6 +120,9 @@ func (s *Session) read(c *Call) (int, error) {
 	case fidXattrRead:
 		n = f.more.xattr.read(c.Out, m.Offset, n)
 	default:
+		if s.mustWait(c, throttle.Read, n) {
+			return waitTurn, nil
+		}
 		n, err = f.file.Read(c, st.payload(c.Out, readHeader, n), m.Offset)
 	}
 	if err != nil {
@@ -151,6 +156,9 @@ func (s *Session) write(c *Call) (int, error) {
 	if f.kind == fidXattrWrite {
 		n, err = f.more.xattr.write(c.In, m.Offset, n)
 	} else {
+		if s.mustWait(c, throttle.Write, n) {
+			return waitTurn, nil
+		}
 		n, err = f.file.Write(c, st.payload(c.In, writeHeader, n), m.Offset)
 	}
 	if err != nil {

@@ -235,11 +235,7 @@ func (s *Session) parkLock(c *Call) int {
 	}
 	p.state = parked
 	s.parked.Add(1)
-	// Whoever wanted the request to end while Serve was at work could not.
-	var cancel func()
-	if p.word.isFlushed() || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
-		cancel = p.takeCancel()
-	}
+	cancel := s.overdue(c)
 	s.mu.Unlock()
 	if cancel != nil {
 		cancel()
@@ -247,8 +243,21 @@ func (s *Session) parkLock(c *Call) int {
 	return Deferred
 }
 
-// Drain makes the session answer at once what waits, a Tlock with LockBlocked, so
-// that a transport that wants to stop has to wait for running operations only. It
+// overdue returns the function by which to end the wait of c, which has just begun, if
+// somebody wanted that while Serve was at work and it could not be done.
+//
+// Preconditions: s.mu is held.
+func (s *Session) overdue(c *Call) func() {
+	p := &c.state.park
+	if p.word.isFlushed() || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
+		return p.takeCancel()
+	}
+	return nil
+}
+
+// Drain makes the session answer at once what waits, a Tlock with LockBlocked, and
+// resume what waits for its turn, so that a transport that wants to stop has to wait for
+// running operations only. It
 // holds for the requests begun before, also those that would come to wait after
 // it. The transport must not hold a lock here that Transport.Complete takes.
 func (s *Session) Drain() {

@@ -12,6 +12,7 @@ import (
 const (
 	waitLock  = -3 // the backend has called Defer
 	waitFlush = -4 // a Tflush: to be answered now or later
+	waitTurn  = -5 // the request is to be served once more, when it may be
 )
 
 // Begin takes in the request that c's In and Out describe: it copies the header,
@@ -21,7 +22,7 @@ func (s *Session) Begin(c *Call) {
 	st := &c.state
 	st.began = s.now()
 	st.terms = s.terms.Load()
-	st.failed, st.bytes = false, 0
+	st.failed, st.resumed, st.bytes = false, false, 0
 	s.readHeader(c)
 	st.seq = s.seq.Add(1)
 	st.park.word.Store(newWord(st.seq, st.tag))
@@ -45,8 +46,9 @@ func (s *Session) readHeader(c *Call) {
 
 // Serve executes the request, on any thread, and returns the length of the reply
 // that now stands in c.Out: 0 if there is none, Deferred if it comes through
-// Transport.Complete (which may already have happened: c is not to be touched
-// then), Fault if the peer's memory has gone.
+// Transport.Complete or another Serve that Transport.Resume asks for (which may
+// already have happened: c is not to be touched then), Fault if the peer's memory has
+// gone.
 func (s *Session) Serve(c *Call) int {
 	n := s.run(c)
 	switch n {
@@ -54,6 +56,8 @@ func (s *Session) Serve(c *Call) int {
 		return s.parkLock(c)
 	case waitFlush:
 		return s.parkFlush(c)
+	case waitTurn:
+		return s.parkTurn(c)
 	}
 	s.count(c, s.threadStats(c), n)
 	return n
@@ -85,6 +89,10 @@ func (s *Session) dispatch(c *Call) (int, error) {
 		// The Tflush came before this got a thread. What has not begun has no
 		// effect, and needs no reply.
 		return 0, nil
+	case st.resumed && s.terms.Load() != st.terms:
+		return 0, unix.EBADF // the fid has gone, and its number may be another's
+	case st.resumed:
+		return o.run(s, c) // all that follows has been seen to
 	case !o.in.has(st.terms.dialect) && st.terms.dialect == DialectNone:
 		// There is no session, or no longer.
 		return 0, unix.EPROTO

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep/throttle"
 )
 
 // Defaults of Config.
@@ -42,6 +44,10 @@ type Config struct {
 	// MaxXattrBytes bounds the memory of all values that fids of Txattrwalk and
 	// Txattrcreate hold; beyond, ENOMEM. If not set, DefaultMaxXattrBytes is used.
 	MaxXattrBytes int64
+
+	// Throttle bounds how much and how often files are read and written. If nil, nothing
+	// does.
+	Throttle *throttle.Limiter
 
 	// Logger gets the few lines that there are to say. If not set,
 	// slog.Default() is used.
@@ -284,6 +290,7 @@ func (s *Session) removeFile(file File, uid uint32) {
 type noTransport struct{}
 
 func (noTransport) WillBlock(*Call)     {}
+func (noTransport) Resume(*Call)        {}
 func (noTransport) Complete(*Call, int) {}
 
 // closeFile closes file. A panic there must not keep the caller, which may be at

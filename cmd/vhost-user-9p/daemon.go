@@ -15,6 +15,7 @@ import (
 	"vhost-user-9p/cmd/vhost-user-9p/internal/metrics"
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
+	"vhost-user-9p/ninep/throttle"
 	"vhost-user-9p/ninep/virtio9p"
 	"vhost-user-9p/qidpath"
 	"vhost-user-9p/vhostuser"
@@ -29,6 +30,10 @@ type daemon struct {
 
 	table   *qidpath.Table
 	files   *hostfs.FS
+	limiter *throttle.Limiter // nil: no limits
+
+	limitsFile *limitsFile // nil: none
+
 	session *ninep.Session
 	device  *virtio9p.Device
 	server  *vhostuser.Server
@@ -117,10 +122,14 @@ func (d *daemon) openDevice() error {
 	}
 	d.files = backend
 	d.atClose(backend.Close)
+	if err := d.openThrottle(); err != nil {
+		return err
+	}
 	d.session = ninep.NewSession(ninep.Config{
 		Backend:  backend,
 		MaxMsize: d.opts.maxMsize,
 		ReadOnly: d.opts.readOnly,
+		Throttle: d.limiter,
 		Logger:   d.log,
 	})
 	d.device, err = virtio9p.New(virtio9p.Config{
@@ -154,6 +163,7 @@ func (d *daemon) openMetrics(gid int) error {
 		FrontEnd: d.server.Stats,
 		Files:    d.files.Stats,
 		QIDs:     d.table.Stats,
+		Throttle: d.throttled,
 	}), func() error { return metrics.Health(d.table.Stats()) }, d.log)
 	served := make(chan struct{})
 	go func() {
@@ -213,8 +223,9 @@ func (d *daemon) close() error {
 var errImpatient = errors.New("ended at once by a second signal")
 
 // serve serves front ends until ctx ends or a signal comes, and closes the daemon. If it
-// returns errImpatient that goes on in the background, for as long as the process lasts.
-func (d *daemon) serve(ctx context.Context, end <-chan os.Signal) error {
+// returns errImpatient that goes on in the background, for as long as the process lasts. A
+// hangup has files read again.
+func (d *daemon) serve(ctx context.Context, end, hangup <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -228,6 +239,8 @@ func (d *daemon) serve(ctx context.Context, end <-chan os.Signal) error {
 		case err := <-done:
 			d.log.Info("ended")
 			return err
+		case <-hangup:
+			d.readAgain()
 		case sig := <-end:
 			if ending {
 				d.log.Error("second signal, ending at once", "signal", sig.String())

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"vhost-user-9p/ninep/hostfs"
+	"vhost-user-9p/ninep/throttle"
 )
 
 // options is the command line, checked as far as that is possible without opening
@@ -42,6 +43,10 @@ type options struct {
 	threads  int    // 0: as many as processors
 	nofile   uint64 // 0: the hard limit
 
+	limits     throttle.Limits
+	limited    bool   // by flags
+	limitsFile string // empty: none
+
 	logLevel  slog.Level
 	logFormat string
 	metrics   *endpoint // nil: none
@@ -57,7 +62,7 @@ type setting struct {
 }
 
 // settings has every flag, in the order in which bad values are reported.
-var settings = []setting{
+var settings = append([]setting{
 	boolean("print-capabilities", func(o *options) *bool { return &o.printCapabilities }),
 	boolean("help", func(o *options) *bool { return &o.help }),
 	boolean("h", func(o *options) *bool { return &o.help }),
@@ -85,7 +90,7 @@ var settings = []setting{
 	{name: "log-level", parse: parseLogLevel},
 	{name: "log-format", parse: parseLogFormat},
 	{name: "metrics-listen", parse: func(o *options, s string) (err error) { o.metrics, err = parseEndpoint(s); return err }},
-}
+}, throttleSettings()...)
 
 func boolean(name string, field func(*options) *bool) setting {
 	return setting{name: name, boolean: true, parse: func(o *options, text string) error {
@@ -172,6 +177,9 @@ func (o *options) check() error {
 		return errors.New("no mount tag: --tag TAG is needed, the name by which the guest mounts the directory")
 	case o.group != "" && o.socketPath == "" && (o.metrics == nil || o.metrics.network != "unix"):
 		return errors.New("--socket-group is for a socket that the daemon makes, with --socket-path or --metrics-listen unix:PATH")
+	}
+	if err := o.checkLimits(); err != nil {
+		return err
 	}
 	if o.modelSet {
 		return o.checkModel()

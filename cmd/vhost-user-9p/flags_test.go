@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"vhost-user-9p/ninep/hostfs"
+	"vhost-user-9p/ninep/throttle"
 )
 
 func TestBadCommandLines(t *testing.T) {
@@ -69,6 +70,15 @@ func TestBadCommandLines(t *testing.T) {
 		"statfs type of 33 bits":     {with("--statfs-type=0x100000000"), exitUsage, `--statfs-type "0x100000000" is no type`},
 		"decimal statfs type":        {with("--statfs-type=61267"), exitUsage, `--statfs-type "61267" is no type`},
 		"security model":             {with("--security-model=strict"), exitUsage, `--security-model "strict" is not one of passthrough, mapped-xattr`},
+		"limit of letters":           {with("--throttle-bps-total=much"), exitUsage, `--throttle-bps-total "much" is not a number of bytes`},
+		"limit of half a request":    {with("--throttle-iops-read=0.5"), exitUsage, `--throttle-iops-read "0.5" is not a number up to`},
+		"limits that exclude":        {with("--throttle-bps-total=1", "--throttle-bps-read=1"), exitUsage, `--throttle-bps-total and bps-read exclude each other`},
+		"burst below the limit":      {with("--throttle-iops-write=2", "--throttle-iops-write-max=1"), exitUsage, `--throttle-iops-write-max, 1, is below iops-write, 2`},
+		"burst without a limit":      {with("--throttle-bps-write-max=1"), exitUsage, `--throttle-bps-write-max is for bursts above`},
+		"burst of no time":           {with("--throttle-bps-write-max-length=0"), exitUsage, `--throttle-bps-write-max-length "0" is no length`},
+		"size without a limit":       {with("--throttle-iops-size=4K"), exitUsage, `--throttle-iops-size says`},
+		"limits twice":               {with("--throttle-file=/f", "--throttle-bps-total=0"), exitUsage, `--throttle-file has all limits`},
+		"no throttle file":           {with("--throttle-file="), exitUsage, `--throttle-file "" is empty`},
 		"multidevs":                  {with("--multidevs=allow"), exitUsage, `--multidevs "allow" is not one of remap, forbid, warn`},
 		"no multidevs":               {with("--multidevs="), exitUsage, `--multidevs "" is not one of`},
 		"writeout":                   {with("--writeout=later"), exitUsage, `--writeout "later" is not immediate`},
@@ -149,7 +159,13 @@ func TestGoodValues(t *testing.T) {
 		"mapped-xattr": {[]string{"--security-model=mapped-xattr", "--fmode=0640", "--dmode=750"}, func(o *options) {
 			o.model, o.modelSet, o.fileMode, o.dirMode = hostfs.MappedXattr, true, 0o640, 0o750
 		}},
-		"passthrough":            {[]string{"--security-model=none", "--security-model=passthrough"}, func(o *options) { o.modelSet = true }},
+		"passthrough": {[]string{"--security-model=none", "--security-model=passthrough"}, func(o *options) { o.modelSet = true }},
+		"limits": {[]string{"--throttle-bps-total=10M", "--throttle-bps-total-max=1g", "--throttle-bps-total-max-length=3", "--throttle-iops-write=5", "--throttle-iops-size=1K"}, func(o *options) {
+			o.limited, o.limits.IOPSSize = true, 1024
+			o.limits.BPS[throttle.Total] = throttle.Rate{Avg: 10 << 20, Max: 1 << 30, Length: 3}
+			o.limits.IOPS[throttle.Write] = throttle.Rate{Avg: 5}
+		}},
+		"throttle file":          {[]string{"--throttle-file=limits"}, func(o *options) { o.limitsFile = "limits" }},
 		"multidevs":              {[]string{"--multidevs=forbid"}, func(o *options) { o.multiDevs = hostfs.Forbid }},
 		"multidevs warn":         {[]string{"--multidevs=remap", "--multidevs=warn"}, func(o *options) { o.multiDevs = hostfs.Warn }},
 		"writeout":               {[]string{"--writeout=immediate"}, func(o *options) { o.writeOut = true }},

@@ -40,14 +40,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 
 	log := newLogger(stderr, opts)
-	end, release := catchSignals(log)
+	end, hangup, release := catchSignals()
 	defer release()
 	d, err := openDaemon(opts, log)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", program, err)
 		return exitFailure
 	}
-	if err := d.serve(ctx, end); err != nil {
+	if err := d.serve(ctx, end, hangup); err != nil {
 		if !errors.Is(err, errImpatient) {
 			log.Error("cannot go on", "error", err)
 		}

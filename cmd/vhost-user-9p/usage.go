@@ -125,6 +125,37 @@ Resources
         more: files that have been idle are closed, and opened again when that
         is needed, which costs time. A number above the hard limit needs root.
 
+How much is read and written
+  The limits of QEMU's throttling options. They hold for the contents of files,
+  for all of the guest together; requests above one wait. total excludes read
+  and write. A max allows bursts (default: a tenth of a second's worth), of one
+  second or of the length given. K, M, G, T are units of 1024 and so on.
+  --throttle-bps-total BYTES                                  (default: not set)
+  --throttle-bps-total-max BYTES
+  --throttle-bps-total-max-length SECONDS                           (default: 1)
+  --throttle-bps-read BYTES
+  --throttle-bps-read-max BYTES
+  --throttle-bps-read-max-length SECONDS
+  --throttle-bps-write BYTES
+  --throttle-bps-write-max BYTES
+  --throttle-bps-write-max-length SECONDS
+        Bytes a second.
+  --throttle-iops-total N
+  --throttle-iops-total-max N
+  --throttle-iops-total-max-length SECONDS
+  --throttle-iops-read N
+  --throttle-iops-read-max N
+  --throttle-iops-read-max-length SECONDS
+  --throttle-iops-write N
+  --throttle-iops-write-max N
+  --throttle-iops-write-max-length SECONDS
+        Requests a second.
+  --throttle-iops-size BYTES
+        Larger requests count as several.
+  --throttle-file FILE
+        Take all limits from FILE: lines such as bps-total=10M. It is read again
+        at SIGHUP.
+
 What can be seen
   --log-level LEVEL                                              (default: info)
         debug, info, warn or error: the least that is logged, on standard error.
@@ -148,8 +179,8 @@ Others
 
 Signals: SIGTERM or SIGINT finishes the requests that are being executed, stores
 what must be, removes the socket and exits; a second one exits at once. SIGHUP
-is ignored. QEMU does not survive the loss of its back end at every moment: end
-the virtual machine, or unplug the device, before the daemon.
+reads --throttle-file again. QEMU does not survive the loss of its back end at
+every moment: end the virtual machine, or unplug the device, before the daemon.
 
 Exit status: 0 after a signal, or when the connection given with --fd has ended;
 1 if something failed; 2 if the command line is wrong.

@@ -243,6 +243,7 @@ func TestSync(t *testing.T) {
 type transport struct{ blocked int }
 
 func (t *transport) WillBlock(*ninep.Call)     { t.blocked++ }
+func (t *transport) Resume(*ninep.Call)        {}
 func (t *transport) Complete(*ninep.Call, int) {}
 
 // Cached data is read without telling that it may take long; other data is not.

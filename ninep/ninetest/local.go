@@ -123,6 +123,9 @@ func (l *Local) Send(req []byte, space int) (func(context.Context) ([]byte, erro
 // WillBlock implements ninep.Transport.
 func (l *Local) WillBlock(*ninep.Call) {}
 
+// Resume implements ninep.Transport. There is room for all Calls.
+func (l *Local) Resume(c *ninep.Call) { l.jobs <- c }
+
 // Complete implements ninep.Transport.
 func (l *Local) Complete(c *ninep.Call, n int) {
 	c.Cookie.(*localReq).done <- n

@@ -4,6 +4,7 @@ package virtio9p_test
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,7 @@ type fake struct {
 	getattr func(c *ninep.Call) error
 	sync    func(c *ninep.Call) error
 	lock    func(c *ninep.Call) (ninep.LockStatus, error)
+	reads   atomic.Int64
 }
 
 func (f *fake) Attach(*ninep.Call, ninep.Name) (ninep.File, ninep.QID, error) {
@@ -51,6 +53,11 @@ func (f *fakeFile) GetAttr(c *ninep.Call, _ ninep.AttrMask, attr *ninep.Attr) er
 func (f *fakeFile) Sync(c *ninep.Call, _ bool) error { return f.sync(c) }
 
 func (f *fakeFile) Lock(c *ninep.Call, _ *ninep.Lock) (ninep.LockStatus, error) { return f.lock(c) }
+
+func (f *fakeFile) Read(*ninep.Call, []unix.Iovec, uint64) (int, error) {
+	f.reads.Add(1)
+	return 0, nil
+}
 
 func (f *fakeFile) Close() {}
 

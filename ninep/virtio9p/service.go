@@ -36,6 +36,7 @@ type service struct {
 	running  int        // workers that execute, those known to block not counted
 	inFlight int        // requests taken and not yet given back
 	free     []*request // for use
+	resumed  []*request // to be executed once more, before others
 	drained  sync.Cond  // workers or inFlight went down
 	seen     counters   // what the queue's counters stood at when last collected
 
@@ -280,6 +281,35 @@ func (s *service) blocked(w *worker) {
 		w.setRunning(false)
 		s.help()
 	}
+}
+
+// Resume implements ninep.Transport: some worker executes the request.
+func (s *service) Resume(c *ninep.Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resumed = append(s.resumed, c.Cookie.(*request))
+	switch n := len(s.idle); {
+	case n > 0:
+		w := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		w.parked.wake()
+	case len(s.workers) < s.maxThreads:
+		s.spawn()
+	default:
+		// Whoever is done next sees it; or waits for the kick.
+		s.q.Kick()
+	}
+}
+
+// takeResumed returns a request that is to be executed once more, nil if there is none.
+// Preconditions: s.mu is held.
+func (s *service) takeResumed() *request {
+	if len(s.resumed) == 0 {
+		return nil
+	}
+	r := s.resumed[0]
+	s.resumed = append(s.resumed[:0], s.resumed[1:]...)
+	return r
 }
 
 // Complete implements ninep.Transport: the reply of a deferred request is ready.

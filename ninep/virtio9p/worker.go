@@ -69,8 +69,14 @@ func (w *worker) next(last *request) *request {
 	defer s.mu.Unlock()
 	w.setRunning(false)
 	s.release(last)
-	for !s.stopping {
-		r := s.pop()
+	for {
+		r := s.takeResumed()
+		if r == nil && s.stopping {
+			break
+		}
+		if r == nil {
+			r = s.pop()
+		}
 		if r != nil {
 			w.setRunning(true)
 			s.helpMore()

@@ -123,6 +123,7 @@ var badValues = map[string][]string{
 	"rlimit-nofile":  {"", "x", "-1", "10"},
 	"log-level":      {"", "loud", "INFO "},
 	"log-format":     {"", "xml"},
+	"throttle-file":  {"", "/nonexistent", "/nonexistent/limits", "/dev/null", "/etc/passwd"},
 	"multidevs":      {"", "x", "Remap", "remap,warn"},
 	"writeout":       {"", "x", "Immediate", "none"},
 	"security-model": {"", "x", "Passthrough", "passthrough "},
@@ -137,6 +138,18 @@ var badValues = map[string][]string{
 	"qid-store":      {"", "x"},
 	"qid-layout":     {"", "x"},
 	"qmp":            {"", "/nonexistent/socket"},
+}
+
+func init() {
+	for _, unit := range []string{"bps", "iops"} {
+		for _, class := range []string{"total", "read", "write"} {
+			name := "throttle-" + unit + "-" + class
+			badValues[name] = []string{"", "x", "-1", "1.5", "1000000000000001"}
+			badValues[name+"-max"] = []string{"", "x", "-1", "1"} // without a limit
+			badValues[name+"-max-length"] = []string{"", "0", "x", "2"}
+		}
+	}
+	badValues["throttle-iops-size"] = []string{"", "x", "1"}
 }
 
 func TestBadValues(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
+	"vhost-user-9p/ninep/throttle"
 	"vhost-user-9p/ninep/virtio9p"
 	"vhost-user-9p/qidpath"
 	"vhost-user-9p/vhostuser"
@@ -28,6 +29,7 @@ type Sources struct {
 	FrontEnd func() vhostuser.Stats
 	Files    func() hostfs.Stats
 	QIDs     func() qidpath.Stats
+	Throttle func(throttle.Class) throttle.Stats
 }
 
 // NewRegistry returns a registry of its own with all metrics.
@@ -40,6 +42,7 @@ func NewRegistry(src Sources) *prometheus.Registry {
 		newFrontEnd(src.FrontEnd),
 		newFiles(src.Files),
 		newQIDs(src.QIDs),
+		newThrottle(src.Throttle),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -16,6 +16,7 @@ import (
 
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
+	"vhost-user-9p/ninep/throttle"
 	"vhost-user-9p/ninep/virtio9p"
 	"vhost-user-9p/qidpath"
 	"vhost-user-9p/vhostuser"
@@ -60,6 +61,10 @@ func sample() Sources {
 				Nodes: 501, LockedFiles: 502, LockOwners: 503, Locks: 504, LockWaiters: 505,
 				Descriptors: hostfs.DescriptorStats{Used: 506, Max: 507, Cold: 508, Evicted: 509, Reopened: 510, Stale: 511},
 			}
+		},
+		Throttle: func(c throttle.Class) throttle.Stats {
+			n := 600 + 10*int(c)
+			return throttle.Stats{Requests: uint64(n), Waited: time.Duration(n+1) * time.Second, Waiting: n + 2}
 		},
 		QIDs: func() qidpath.Stats {
 			return qidpath.Stats{

@@ -13,7 +13,7 @@ import (
 
 // models are the security models that the local tests run in; QEMU's run in
 // mapped-xattr.
-var models = []string{"passthrough", "none"}
+var models = []string{"passthrough", "none", "mapped-xattr", "mapped-file"}
 
 func TestLocal(t *testing.T) {
 	for _, model := range models {

@@ -23,13 +23,14 @@ var ErrNoReply = errors.New("ninetest: request given back without a reply")
 type Client struct {
 	// Timeout is how long a reply may take. If not set, 10 s.
 	Timeout time.Duration
-	// Msize and Dialect are what Version agreed to; before, 4096 and none.
-	Msize   uint32
-	Dialect ninep.Dialect
+	// Msize is what Version agreed to; before, 4096.
+	Msize uint32
 
 	t    Transport
 	tags chan uint16
 	fid  atomic.Uint32
+
+	dialect atomic.Uint32
 }
 
 // firstFID is where NewFID begins, so that tests can use small numbers themselves.
@@ -46,6 +47,9 @@ func NewClient(t Transport) *Client {
 	}
 	return c
 }
+
+// Dialect returns what Version agreed to; before, none.
+func (c *Client) Dialect() ninep.Dialect { return ninep.Dialect(c.dialect.Load()) }
 
 // NewFID returns a number that was not returned before.
 func (c *Client) NewFID() uint32 { return c.fid.Add(1) }
@@ -70,7 +74,8 @@ func (c *Client) StartSpace(m ninep.Message, space int) (*Request, error) {
 	if m.Type() != ninep.MsgTversion {
 		tag = <-c.tags
 	}
-	req, err := c.Dialect.AppendMessage(nil, tag, m)
+	d := c.Dialect()
+	req, err := d.AppendMessage(nil, tag, m)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,7 @@ func (c *Client) StartSpace(m ninep.Message, space int) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Request{Tag: tag, c: c, d: c.Dialect, wait: wait}, nil
+	return &Request{Tag: tag, c: c, d: d, wait: wait}, nil
 }
 
 // Wait waits for the reply and decodes it to r. The tag is free again after.
@@ -133,7 +138,7 @@ func (c *Client) Raw(req []byte, space int) ([]byte, error) {
 // at least, which has a text in other dialects than its own.
 func (c *Client) replySpace(m ninep.Message) int {
 	failure := 11
-	if c.Dialect == ninep.Dialect2000U || c.Dialect == ninep.Dialect2000 {
+	if d := c.Dialect(); d == ninep.Dialect2000U || d == ninep.Dialect2000 {
 		failure = 7 + 2 + 128 + 4
 	}
 	switch m := m.(type) {
@@ -154,12 +159,14 @@ func (c *Client) Version(msize uint32, version string) (uint32, string, error) {
 	var r ninep.Rversion
 	err := c.Do(&ninep.Tversion{Msize: msize, Version: ninep.Name(version)}, &r)
 	if err == nil {
-		c.Msize, c.Dialect = r.Msize, ninep.DialectNone
+		c.Msize = r.Msize
+		agreed := ninep.DialectNone
 		for d := ninep.Dialect2000L; d <= ninep.Dialect2000; d++ {
 			if string(r.Version) == d.String() {
-				c.Dialect = d
+				agreed = d
 			}
 		}
+		c.dialect.Store(uint32(agreed))
 	}
 	return r.Msize, string(r.Version), err
 }
@@ -168,7 +175,7 @@ func (c *Client) Version(msize uint32, version string) (uint32, string, error) {
 func (c *Client) Attach(fid, uid uint32, aname string) (ninep.QID, error) {
 	var r ninep.Rattach
 	m := ninep.Tattach{FID: fid, AFID: ninep.NoFID, AName: ninep.Name(aname), NUName: uid}
-	if c.Dialect == ninep.Dialect2000 {
+	if c.Dialect() == ninep.Dialect2000 {
 		m.UName = strconv.AppendUint(nil, uint64(uid), 10)
 	}
 	err := c.Do(&m, &r)

@@ -46,7 +46,7 @@ func (c *Client) ReadStats(fid uint32, off uint64, count uint32) ([]ninep.Stat, 
 	for rest := data; len(rest) > 0; {
 		var st ninep.Stat
 		var ok bool
-		if rest, ok = c.Dialect.ParseStat(rest, &st); !ok {
+		if rest, ok = c.Dialect().ParseStat(rest, &st); !ok {
 			return list, len(data), errors.New("ninetest: Rread of a directory ends within a stat")
 		}
 		list = append(list, st)

@@ -139,5 +139,5 @@ func (m OpenMode) flags(d Dialect) (uint32, error) {
 
 // writes reports whether m is for more than reading.
 func (m OpenMode) writes() bool {
-	return m&oAccess == OWrite || m&oAccess == ORdWr || m&(OTrunc|ORClose|OAppend) != 0
+	return m&oAccess == OWrite || m&oAccess == ORdWr || m&(OTrunc|ORClose) != 0
 }

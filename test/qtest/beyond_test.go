@@ -185,7 +185,7 @@ func readonly(m *machine) {
 	m.want(err, unix.EROFS)
 	_, err = m.Mkdir(root, "d", 0o755, 0)
 	m.want(err, unix.EROFS)
-	for _, flags := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_APPEND, unix.O_TRUNC} {
+	for _, flags := range []uint32{unix.O_WRONLY, unix.O_RDWR, unix.O_TRUNC} {
 		_, _, err = m.Lopen(m.walk("f"), flags)
 		m.want(err, unix.EROFS)
 	}

@@ -29,7 +29,9 @@ func (f *file) GetXattr(c *ninep.Call, name ninep.Name) ([]byte, error) {
 	return fs.valueToGuest(host, bytes.Clone(buf[:n])), nil
 }
 
-// ListXattr implements ninep.File. There is room for the largest list.
+// ListXattr implements ninep.File. There is room for the largest list. Like file systems
+// of Linux, it has no trusted.* for users who may not read them: the guest leaves that to
+// us, and whether a user other than root may, it does not say.
 func (f *file) ListXattr(c *ninep.Call) ([]byte, error) {
 	t, fs := f.thread(c), f.at.fs
 	buf := t.buffer()
@@ -37,10 +39,12 @@ func (f *file) ListXattr(c *ninep.Call) ([]byte, error) {
 	if e != 0 {
 		return nil, e
 	}
+	all := c.UID == rootUID || c.UID == noID
 	names := buf[:0] // what the guest sees, moved to the front
 	for rest := buf[:n]; len(rest) > 0; {
 		name, more, _ := bytes.Cut(rest, []byte{0})
-		if name, ok := fs.xattrs.toGuest(name); ok {
+		name, ok := fs.xattrs.toGuest(name)
+		if ok && (all || !hasPrefix(name, xattrTrusted)) {
 			names = append(append(names, name...), 0)
 		}
 		rest = more

@@ -129,6 +129,23 @@ func TestXattrNamespaces(t *testing.T) {
 	})
 }
 
+// TestXattrListOfUser: as on the host, trusted.* is not listed for who cannot read it.
+func TestXattrListOfUser(t *testing.T) {
+	needCaps(t, unix.CAP_SYS_ADMIN)
+	r := newRig(t)
+	r.put("f", "")
+	r.must(unix.Setxattr(r.path("f"), "trusted.a", nil, 0))
+	r.must(unix.Setxattr(r.path("f"), "user.a", nil, 0))
+	for uid, want := range map[uint32]int{0: 2, 1000: 1, noUser: 2} {
+		r.c.UID = uid
+		list, err := r.walk("f").ListXattr(r.c)
+		r.must(err)
+		if n := strings.Count(string(list), "\x00"); n != want || !strings.Contains(string(list), "user.a\x00") {
+			t.Errorf("%d sees %q", int32(uid), list)
+		}
+	}
+}
+
 func TestXattrHidden(t *testing.T) {
 	eachXattrWay(t, func(t *testing.T, r *rig) {
 		r.put("f", "")

@@ -12,6 +12,7 @@ const (
 	xattrACLAccess  = "system.posix_acl_access"
 	xattrACLDefault = "system.posix_acl_default"
 	xattrCapability = "security.capability"
+	xattrTrusted    = "trusted."
 )
 
 // xattrNames is where names of extended attributes go from the guest to the host and

@@ -13,6 +13,7 @@
 #   --peer vhost|qemu|none  who serves the share [vhost]
 #   --socket PATH     socket of the vhost-user back end (which must be listening)
 #   --share DIR       what QEMU's own 9p server serves
+#   --security-model MODEL  how it keeps owners [passthrough]
 #   --tag TAG         mount tag [share]
 #   --vq-size N       size of the virtqueue [128]
 #   --mem SIZE        memory [1G]
@@ -36,14 +37,14 @@ set -euo pipefail
 hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 . "$hack/lib.sh"
 
-peer=vhost socket='' share='' tag=share vq_size=128 mem=1G cpus=2 initrd='' append='' qmp='' console='' chroot='' reboot=''
+peer=vhost socket='' share='' tag=share vq_size=128 mem=1G cpus=2 initrd='' append='' qmp='' console='' chroot='' reboot='' security_model=passthrough
 declare -A streams=() # name -> file
 while (($#)); do
 	case $1 in
 	--*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
 	esac
 	case $1 in
-	--peer | --socket | --share | --tag | --vq-size | --mem | --cpus | --initrd | --opts | --append | --qmp | --console | --stdout | --stderr | --status)
+	--peer | --socket | --share | --security-model | --tag | --vq-size | --mem | --cpus | --initrd | --opts | --append | --qmp | --console | --stdout | --stderr | --status)
 		need_value "$1" $#
 		;;
 	esac
@@ -51,6 +52,7 @@ while (($#)); do
 	--peer) peer=$2 ;;
 	--socket) socket=$2 ;;
 	--share) share=$2 ;;
+	--security-model) security_model=$2 ;;
 	--tag) tag=$2 ;;
 	--vq-size) vq_size=$2 ;;
 	--mem) mem=$2 ;;
@@ -112,7 +114,7 @@ vhost)
 	;;
 qemu)
 	arguments+=(
-		-fsdev "local,id=share,path=${share//,/,,},security_model=passthrough,multidevs=remap"
+		-fsdev "local,id=share,path=${share//,/,,},security_model=${security_model//,/,,},multidevs=remap"
 		-device "virtio-9p-pci,fsdev=share,mount_tag=${tag//,/,,}"
 	)
 	;;

@@ -23,6 +23,14 @@
 // verified before use. An open file has a handle: a second descriptor, made from
 // the node's and not by name.
 //
+// # Security models
+//
+// In mapped models (mapped.go) a fid refers to a mapped, which is a file and shows
+// metadata in place of what the host's inode says. A metaStore keeps that: xattrMeta in
+// the inode, fileMeta beside the name, which is why the latter has a part in each change
+// of a name, and remembers what an inode had that has lost its name. Others pay for
+// none of this: their fids refer to a file itself.
+//
 // # Descriptors
 //
 // The number of a node's descriptor, or of an open file's, may be used only between
@@ -72,6 +80,9 @@
 //	  the locks of QIDPaths
 //	lockFile.mu (held over fcntl)
 //	  lockTable.mu
+//	fileMeta.dirs, in the order of their index (held over system calls, and with flock(2)
+//	on the directories of metadata, in the order of device and inode)
+//	  records.mu, record.mu
 //	under any of them, but lockTable.mu, a pin may have to find a file again:
 //	  a claim of a node or open file (busy)
 //	    handle.dir.mu of an open file that nobody has pinned

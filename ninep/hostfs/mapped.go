@@ -176,6 +176,9 @@ func (m *mapped) SetAttr(c *ninep.Call, set *ninep.SetAttr) error {
 	var change metadata
 	if set.Valid&setOwner != 0 {
 		mode = withoutSetIDs(mode)
+		if c.UID != rootUID && !m.n.isDir() {
+			mode &^= unix.S_ISGID // the user need not be in the group
+		}
 	}
 	if set.Valid&ninep.SetUID != 0 && set.UID != noID {
 		change.has, change.uid = change.has|metaUID, set.UID

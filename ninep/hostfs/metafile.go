@@ -363,14 +363,19 @@ func (k *fileMeta) overwrite(t *thread, dir *node, name []byte, md *metadata) un
 	if e := statx(t, file, empty, unix.AT_EMPTY_PATH, unix.STATX_SIZE); e != 0 {
 		return e
 	}
-	old := min(t.stx.Size, maxRecord)
+	old := int(min(t.stx.Size, maxRecord))
 	text := md.appendRecord(t.buffer()[:0])
-	size := uint64(len(text))
-	for uint64(len(text)) < old {
-		text = append(text, '\n')
-	}
-	if e := writeStart(file, text); e != 0 {
+	size := len(text)
+	if e := writeStart(file, blankTo(text, old)); e != 0 {
 		return e
 	}
-	return ftruncate(file, size)
+	return ftruncate(file, uint64(size))
+}
+
+// blankTo makes text as long as the old one that it goes over, with empty lines.
+func blankTo(text []byte, old int) []byte {
+	for len(text) < old {
+		text = append(text, '\n')
+	}
+	return text
 }

@@ -377,10 +377,100 @@ func TestMetaFileOverwrite(t *testing.T) {
 	if before.Ino != after.Ino || after.Nlink != 2 || r.text(metaDirPath, "g") != want {
 		t.Errorf("%+v, %q", after, r.text(metaDirPath, "g"))
 	}
-	padded := want + strings.Repeat("\n", int(before.Size)-len(want))
-	if got, want := parseRecord([]byte(padded)), parseRecord([]byte(want)); got != want {
-		t.Errorf("%+v, want %+v", got, want)
+	for _, old := range []string{"", want, hostRecords["chr"], "virtfs.uid=1000000000\nvirtfs.gid=1000000000\nvirtfs.mode=33188\nvirtfs.rdev=7\n"} {
+		left := []byte(old)
+		text := blankTo([]byte(want), len(old))
+		left = append(left, text[min(len(left), len(text)):]...)
+		copy(left, text)
+		if got, want := parseRecord(left), parseRecord([]byte(want)); got != want {
+			t.Errorf("over %q: %q, which is %+v, not %+v", old, left, got, want)
+		}
 	}
+}
+
+// What another server has changed last is what a file has that loses its name.
+func TestMetaFileKept(t *testing.T) {
+	r := newMappedRig(t, Config{Model: MappedFile})
+	other := newRigAt(t, r.dir, Config{Model: MappedFile}).mapped()
+	for name, lose := range map[string]func() error{
+		"removed": func() error { return r.top.UnlinkAt(r.c, ninep.Name("f"), 0) },
+		"renamed over": func() error {
+			r.create("g", 9, 9, 0o644, "")
+			return r.top.RenameAt(r.c, ninep.Name("g"), r.top, ninep.Name("f"))
+		},
+	} {
+		f := r.create("f", 1, 1, 0o644, "")
+		g, _ := other.walk("f")
+		r.must(g.SetAttr(r.c, &ninep.SetAttr{Valid: ninep.SetUID, UID: 2}))
+		r.must(lose())
+		if a := r.attr(f); a.UID != 2 {
+			t.Errorf("%s: belongs to %d", name, a.UID)
+		}
+	}
+}
+
+// Whoever looks while names change sees a file with its own metadata.
+func TestMetaFileReaders(t *testing.T) {
+	r := newMappedRig(t, Config{Model: MappedFile})
+	_, err := r.top.Symlink(r.c, ninep.Name("a"), ninep.Name("target"), 1000)
+	r.must(err)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			c, looked := newCall(), 0
+			for {
+				select {
+				case <-done:
+					if looked == 0 {
+						t.Error("nobody has seen anything")
+					}
+					return
+				default:
+				}
+				qids := make([]ninep.QID, 1)
+				f, _, err := r.top.Walk(c, names("a"), qids)
+				if err == unix.ENOENT {
+					continue
+				}
+				var a ninep.Attr
+				if err == nil {
+					err = f.GetAttr(c, ninep.AttrBasic, &a)
+					f.Close()
+				}
+				if err != nil || qids[0].Type != ninep.QTSymlink || a.Mode != unix.S_IFLNK|0o777 || a.GID != 1000 {
+					t.Errorf("%+v, mode %o, group %d, %v", qids[0], a.Mode, a.GID, err)
+				}
+				looked++
+			}
+		})
+	}
+	for range 2000 {
+		r.must(r.top.RenameAt(r.c, ninep.Name("a"), r.top, ninep.Name("b")))
+		r.must(r.top.RenameAt(r.c, ninep.Name("b"), r.top, ninep.Name("a")))
+	}
+	close(done)
+	wg.Wait()
+}
+
+// A file that could not be made has no metadata.
+func TestMetaFileNotMade(t *testing.T) {
+	r := newUnprivilegedRig(t, Config{Model: MappedFile}, func(string) {}).mapped()
+	_, err := r.top.Mkdir(r.c, ninep.Name("d"), 0o755, 0)
+	r.must(err)
+	d, _ := r.walk("d")
+	_, err = d.Mkdir(r.c, ninep.Name("x"), 0o755, 0)
+	r.must(err)
+	r.must(os.Chmod(r.path("d"), 0o500)) // on the host
+	_, err = d.Symlink(r.c, ninep.Name("new"), ninep.Name("x"), 0)
+	r.want(err, unix.EACCES)
+	_, err = d.Mkdir(r.c, ninep.Name("newdir"), 0o755, 0)
+	r.want(err, unix.EACCES)
+	left, err := os.ReadDir(r.path("d", metaDirPath))
+	if err != nil || len(left) != 1 {
+		t.Errorf("%v, %v", left, err)
+	}
+	r.must(os.Chmod(r.path("d"), 0o700))
 }
 
 // TestMetaFileTogether changes names and metadata from many threads, by two servers of the

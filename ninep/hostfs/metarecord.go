@@ -120,48 +120,67 @@ func (k *fileMeta) find(t *thread, m *mapped, write bool) (place, unix.Errno) {
 	if m.n == fs.attaches.root.root {
 		return k.lockPlace(m.n.hold(), nil, write), 0
 	}
-	if m.parent != nil {
-		if p := k.lockPlace(m.parent.hold(), m.name.bytes(), write); fs.entryIs(t, p.dir, t.cname(p.name), m.n) {
-			return p, 0
-		} else {
-			k.release(p)
-		}
-	}
-	for try := 0; try < maxRaces; try++ {
-		if dir, name := m.rec.place(); dir != nil {
-			p := k.lockPlace(dir, name, write)
-			if fs.entryIs(t, p.dir, t.cname(p.name), m.n) {
+	for range maxRaces {
+		if m.parent != nil {
+			if p, ok := k.lockedAs(t, m, m.parent.hold(), write); ok {
 				return p, 0
 			}
-			k.release(p)
 		}
-		if k.search(t, m) != 0 {
+		if dir, _ := m.rec.place(); dir != nil {
+			if p, ok := k.lockedAs(t, m, dir, write); ok {
+				return p, 0
+			}
+		}
+		if !k.search(t, m) {
 			break
 		}
 	}
 	return place{}, unix.ENOENT
 }
 
-// search asks the kernel where m is.
-func (k *fileMeta) search(t *thread, m *mapped) unix.Errno {
-	if e := m.n.statx(t, unix.STATX_NLINK); e != 0 {
-		return e
+// lockedAs locks the names in dir, and returns the one that m has there, if it is known.
+// It takes over the reference to dir.
+func (k *fileMeta) lockedAs(t *thread, m *mapped, dir *node, write bool) (place, bool) {
+	p := k.lockPlace(dir, nil, write)
+	if m.parent == dir {
+		p.name = m.name.bytes()
+		if k.fs.entryIs(t, dir, t.cname(p.name), m.n) {
+			return p, true
+		}
+	}
+	// Renames by this server are known in the moment in which the lock is given back.
+	now, name := m.rec.place()
+	k.fs.nodes.put(now)
+	if now == dir {
+		p.name = name
+		if k.fs.entryIs(t, dir, t.cname(p.name), m.n) {
+			return p, true
+		}
+	}
+	k.release(p)
+	return place{}, false
+}
+
+// search asks the kernel where m is, and reports whether it makes sense to look again: the
+// name may change at any time.
+func (k *fileMeta) search(t *thread, m *mapped) bool {
+	if e := m.n.statx(t, unix.STATX_NLINK); e != 0 || t.stx.Nlink == 0 {
+		return false
 	}
 	if !m.n.isDir() && t.stx.Nlink != 1 {
-		return unix.ENOENT // it may come from another name
+		return false // the descriptor may come from another name
 	}
 	fd, e := m.n.pin(t)
 	if e != 0 {
-		return e
+		return false
 	}
 	defer m.n.unpin()
 	dir, name, e := k.fs.whereIs(t, k.fs.attaches.root.root, m.n, fd)
-	if e != 0 {
-		return e
+	if e == 0 {
+		k.moved(m.rec, dir, name)
+		k.fs.nodes.put(dir)
 	}
-	k.moved(m.rec, dir, name)
-	k.fs.nodes.put(dir)
-	return 0
+	return e == 0 || e == unix.ENOENT
 }
 
 // dirLocks are the locks of directories, which some share.

@@ -19,6 +19,9 @@
 //	guest mail -id N -of N -n N DIR
 //	guest verifymail -of N -n N DIR
 //	guest look FILE
+//	guest owners [-noacls] DIR
+//	guest changeowners [-noacls] DIR
+//	guest describeowners DIR
 package main
 
 import (
@@ -52,6 +55,8 @@ func run(args []string) error {
 	var id, of int // this process among several
 	var period time.Duration
 	var lock string
+	var noACLs bool
+	lists := func(f *flag.FlagSet) { f.BoolVar(&noACLs, "noacls", false, "leave access control lists out") }
 	several := func(f *flag.FlagSet) {
 		f.IntVar(&id, "id", 0, "number of this process, from 0")
 		f.IntVar(&of, "of", 1, "how many processes there are")
@@ -97,9 +102,13 @@ func run(args []string) error {
 			},
 			func(file string) error { return counter(file, lock, count) },
 		},
-		"mail":       {several, func(dir string) error { return mail(dir, id, of, count) }},
-		"verifymail": {several, func(dir string) error { return verifyMail(dir, of, count) }},
-		"look":       {nil, look},
+		"mail":           {several, func(dir string) error { return mail(dir, id, of, count) }},
+		"verifymail":     {several, func(dir string) error { return verifyMail(dir, of, count) }},
+		"look":           {nil, look},
+		"owners":         {lists, func(dir string) error { return owners(dir, !noACLs) }},
+		"ownersfiles":    {nil, ownersFiles},
+		"changeowners":   {lists, func(dir string) error { return changeOwners(dir, !noACLs) }},
+		"describeowners": {nil, describeOwners},
 	}
 	if len(args) == 0 {
 		return fmt.Errorf("no command")

@@ -43,6 +43,8 @@ type GuestConfig struct {
 	CPUs int
 	// Reboot lets a QEMU guest reboot.
 	Reboot bool
+	// OwnModel has QEMU's own 9p server serve the export, in this security model.
+	OwnModel string
 	// Bare leaves out a QEMU guest's second share with the programs: what runs is
 	// busybox and its shell.
 	Bare bool
@@ -205,8 +207,8 @@ func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 		"--tag", Tag, "--opts", c.mountOptions(), "--initrd", initrd, "--qmp", g.path("qmp"),
 		"--console", g.path("console"), "--stdout", g.path("stdout"), "--stderr", g.path("stderr"), "--status", g.path("status"),
 	}
-	if peer == "qemu" {
-		args = append(args, "--peer", "qemu", "--share", d.Export)
+	if peer == "qemu" || c.OwnModel != "" {
+		args = append(args, "--peer", "qemu", "--share", d.Export, "--security-model", cmp.Or(c.OwnModel, "passthrough"))
 	} else {
 		args = append(args, "--socket", d.Socket)
 	}

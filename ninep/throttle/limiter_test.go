@@ -50,8 +50,7 @@ func (r *rig) run(d time.Duration) {
 // moved.
 func (r *rig) greedy(c Class, n, size int, d time.Duration) (moved int) {
 	end := r.clock + int64(d)
-	var ask func(w *Waiter)
-	ask = func(w *Waiter) {
+	ask := func(w *Waiter) {
 		for r.clock <= end && r.Admit(c, size, w) {
 			moved += size
 		}

@@ -107,6 +107,8 @@ func (m *mapped) makeInode(t *thread, name []byte, flags int, content []byte, md
 		if e == unix.EOPNOTSUPP || e == unix.EISDIR {
 			named = true
 			fs.noTmpFile.Store(true)
+		} else if e == unix.EPERM {
+			named = true // what ext4 says of a directory that was removed: now the right error
 		}
 	}
 	if named {

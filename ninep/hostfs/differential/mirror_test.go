@@ -27,11 +27,12 @@ type pair struct {
 
 // mirror does the same in both trees.
 type mirror struct {
-	c     *ninetest.Client
-	rng   *rand.Rand
-	pairs []*pair  // the first one is the root of this mirror's trees, and stays
-	log   []string // what was done
-	step  string
+	c      *ninetest.Client
+	mapped bool // the served tree is kept by a mapped model
+	rng    *rand.Rand
+	pairs  []*pair  // the first one is the root of this mirror's trees, and stays
+	log    []string // what was done
+	step   string
 }
 
 const (
@@ -171,6 +172,14 @@ func (m *mirror) compare(p *pair) error {
 	return nil
 }
 
+// entry describes an entry. The types that models do not know from the host are left out.
+func (m *mirror) entry(name string, typ uint8) string {
+	if m.mapped && typ != unix.DT_DIR {
+		return fmt.Sprintf("%q", name)
+	}
+	return fmt.Sprintf("%q %d", name, typ)
+}
+
 // list compares the entries of an open directory.
 func (m *mirror) list(p *pair) error {
 	count := uint32(300 + m.rng.IntN(8000))
@@ -179,7 +188,7 @@ func (m *mirror) list(p *pair) error {
 	var got []string
 	for _, e := range entries {
 		if n := string(e.Name); n != "." && n != ".." {
-			got = append(got, fmt.Sprintf("%q %d", n, e.Type))
+			got = append(got, m.entry(n, e.Type))
 		}
 	}
 	var want []string
@@ -194,7 +203,7 @@ func (m *mirror) list(p *pair) error {
 			size := int(rest[16]) | int(rest[17])<<8
 			name, _, _ := bytes.Cut(rest[19:size], []byte{0})
 			if s := string(name); s != "." && s != ".." {
-				want = append(want, fmt.Sprintf("%q %d", s, rest[18]))
+				want = append(want, m.entry(s, rest[18]))
 			}
 			rest = rest[size:]
 		}

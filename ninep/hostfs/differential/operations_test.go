@@ -158,7 +158,7 @@ func (m *mirror) read() error {
 	if p == nil || p.dir {
 		return nil
 	}
-	off, size := m.rng.IntN(6000), m.rng.IntN(6000)
+	off, size := m.rng.IntN(6000), 1+m.rng.IntN(6000)
 	m.doing("read %d at %d, %d", p.fid, off, size)
 	buf := make([]byte, size)
 	n, want := unix.Pread(p.fd, buf, int64(off))
@@ -308,6 +308,7 @@ func (m *mirror) link() error {
 	m.doing("link %d to %d %.10q", p.fid, dir.fid, name)
 	got := m.c.Link(dir.fid, p.fid, name)
 	return m.same(got, unix.Linkat(unix.AT_FDCWD, proc(p.path), dir.path, name, unix.AT_SYMLINK_FOLLOW))
+
 }
 
 func (m *mirror) readlink() error {
@@ -342,10 +343,24 @@ func (m *mirror) unlink() error {
 	return m.same(got, unix.Unlinkat(p.path, name, flags))
 }
 
+// attributed returns what can have extended attributes. Models keep symlinks and special
+// files in regular ones, which can.
+func (m *mirror) attributed() *pair {
+	for p := m.any(); ; p = m.any() {
+		var st unix.Stat_t
+		if err := unix.Fstat(p.path, &st); err != nil || !m.mapped {
+			return p
+		}
+		if typ := st.Mode & unix.S_IFMT; typ == unix.S_IFREG || typ == unix.S_IFDIR {
+			return p // as the first one is
+		}
+	}
+}
+
 func (m *mirror) xattr() string { return []string{"user.a", "user.b", "user.c"}[m.rng.IntN(3)] }
 
 func (m *mirror) setXattr() error {
-	p, name, flags := m.any(), m.xattr(), []int{0, unix.XATTR_CREATE, unix.XATTR_REPLACE}[m.rng.IntN(3)]
+	p, name, flags := m.attributed(), m.xattr(), []int{0, unix.XATTR_CREATE, unix.XATTR_REPLACE}[m.rng.IntN(3)]
 	value := bytes.Repeat([]byte{'v'}, 1+m.rng.IntN(300)) // an empty one removes
 	m.doing("setxattr %d %s %d %d", p.fid, name, len(value), flags)
 	got := m.c.SetXattr(p.fid, name, value, uint32(flags))
@@ -353,7 +368,7 @@ func (m *mirror) setXattr() error {
 }
 
 func (m *mirror) getXattr() error {
-	p, name := m.any(), m.xattr()
+	p, name := m.attributed(), m.xattr()
 	m.doing("getxattr %d %s", p.fid, name)
 	buf := make([]byte, 1000)
 	n, want := unix.Getxattr(proc(p.path), name, buf)
@@ -368,7 +383,7 @@ func (m *mirror) getXattr() error {
 }
 
 func (m *mirror) removeXattr() error {
-	p, name := m.any(), m.xattr()
+	p, name := m.attributed(), m.xattr()
 	m.doing("removexattr %d %s", p.fid, name)
 	got := m.c.RemoveXattr(p.fid, name)
 	return m.same(got, unix.Removexattr(proc(p.path), name))

@@ -53,26 +53,55 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	}
 	r := newHotRig(t)
 	for _, p := range hotPaths(t) {
-		t.Run(p.name, func(t *testing.T) {
-			var reqs [][]byte
-			for _, m := range p.msgs {
-				reqs = append(reqs, encode(t, 1, m))
+		t.Run(p.name, func(t *testing.T) { r.testNoAllocs(t, p.msgs) })
+	}
+}
+
+func TestHotPathsOfOtherDialectsDoNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, d := range []Dialect{Dialect2000U, Dialect2000} {
+		r := newRigOf(t, Config{Backend: &nullBackend{}}, d)
+		r.do(&Twalk{NewFID: 1}, &Rwalk{})
+		r.do(&Topen{FID: 1, Mode: ORdWr}, &Ropen{})
+		for name, msgs := range map[string][]Message{
+			"stat":            {&Tstat{FID: 0}},
+			"wstat":           {&Twstat{FID: 0, Stat: Stat{Type: keep16, Dev: keep32, QID: NullStat().QID, Mode: 0o644, Length: keep64, NUID: keep32, NGID: keep32}}},
+			"walk_open_clunk": {&Twalk{FID: 0, NewFID: 9, Names: []Name{Name("a")}}, &Topen{FID: 9}, &Tclunk{FID: 9}},
+			"read_4k":         {&Tread{FID: 1, Count: 4096}},
+			"write_4k":        {&Twrite{FID: 1, Data: make([]byte, 4096)}},
+			"walk_fails":      {&Twalk{FID: 77, NewFID: 9, Names: []Name{Name("a")}}},
+		} {
+			t.Run(d.String()+"/"+name, func(t *testing.T) { r.testNoAllocs(t, msgs) })
+		}
+	}
+}
+
+// testNoAllocs fails the test if the requests allocate.
+func (r *rig) testNoAllocs(t *testing.T, msgs []Message) {
+	t.Helper()
+	var reqs [][]byte
+	for _, m := range msgs {
+		req, err := r.d.AppendMessage(nil, 1, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reqs = append(reqs, req)
+	}
+	in, out := iovecs(reqs[0]), iovecs(r.out)
+	n := testing.AllocsPerRun(1000, func() {
+		for _, req := range reqs {
+			in[0].Base = &req[0]
+			in[0].SetLen(len(req))
+			r.c.In, r.c.InLen, r.c.Out, r.c.OutLen = in, len(req), out, len(r.out)
+			if r.serve() <= 0 {
+				t.Fatal("no reply")
 			}
-			in, out := iovecs(reqs[0]), iovecs(r.out)
-			n := testing.AllocsPerRun(1000, func() {
-				for _, req := range reqs {
-					in[0].Base = &req[0]
-					in[0].SetLen(len(req))
-					r.c.In, r.c.InLen, r.c.Out, r.c.OutLen = in, len(req), out, len(r.out)
-					if r.serve() <= 0 {
-						t.Fatal("no reply")
-					}
-				}
-			})
-			if n != 0 {
-				t.Errorf("%v allocations", n)
-			}
-		})
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ninep is a 9P2000.L server without a transport and without a file
-// system: it decodes T-messages, keeps a session's fids and tags, calls a
-// Backend, and encodes the replies.
+// Package ninep is a 9P server without a transport and without a file system: it
+// decodes T-messages, keeps a session's fids and tags, calls a Backend, and
+// encodes the replies. It speaks 9P2000.L, which the Backend is made for, and
+// 9P2000.u and 9P2000, which it translates.
 //
 // # Life of a request
 //
@@ -39,4 +40,8 @@
 //
 // 9P2000.L as the Linux client speaks it (include/net/9p/9p.h, net/9p/client.c)
 // and as described at https://github.com/chaos/diod/blob/master/protocol.md.
+//
+// 9P2000 as in section 5 of Plan 9's manual. 9P2000.u by the draft "9P2000.u Unix
+// Extensions to the 9P Protocol" of E. Van Hensbergen, and as the Linux client
+// (fs/9p/vfs_inode.c) and QEMU's server speak it.
 package ninep

@@ -3,7 +3,9 @@
 package ninetest
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -507,4 +509,60 @@ var plainTests = []suiteTest{
 		equal(e, "content", e.text("f"), "data")
 		equal(e, "entries", len(e.list(8000)), 1)
 	}},
+	{name: "parallel", run: func(e *env) {
+		// Several make, rename, list and remove files of one directory, on fids of
+		// their own and on shared ones.
+		shared := e.walk()
+		_, err := e.Open(shared, ninep.ORead)
+		e.ok(err)
+		var wg sync.WaitGroup
+		for g := range 6 {
+			wg.Go(func() {
+				for i := range 25 {
+					if err := e.churn(fmt.Sprintf("%d-%d", g, i), shared); err != nil {
+						e.Errorf("goroutine %d, round %d: %v", g, i, err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		equal(e, "entries", len(e.list(8000)), 0)
+	}},
+}
+
+// churn is the life of a file of the name, which no other has.
+func (e *env) churn(name string, shared uint32) error {
+	fid, err := e.WalkTo(root)
+	if err != nil {
+		return err
+	}
+	if _, err := e.Create(fid, name, 0o644, ninep.ORdWr|ninep.ORClose, ""); err != nil {
+		return err
+	}
+	if err := e.WriteAll(fid, 0, []byte(name)); err != nil {
+		return err
+	}
+	// Others read on meanwhile, so an offset other than 0 may be refused.
+	if _, _, err := e.ReadStats(shared, 0, 4000); err != nil {
+		return err
+	}
+	if _, _, err := e.ReadStats(shared, 100, 4000); err != nil && err != unix.EINVAL {
+		return err
+	}
+	other, err := e.WalkTo(root, name)
+	if err != nil {
+		return err
+	}
+	if err := e.Wstat(other, func(st *ninep.Stat) { st.Name, st.Mode = ninep.Name(name+"-new"), 0o600 }); err != nil {
+		return err
+	}
+	st, err := e.Stat(fid)
+	if err != nil {
+		return err
+	}
+	if string(st.Name) != name+"-new" || st.Mode != 0o600 || st.Length != uint64(len(name)) {
+		return fmt.Errorf("%+v", st)
+	}
+	return errors.Join(e.Clunk(other), e.Clunk(fid)) // which removes it
 }

@@ -13,12 +13,12 @@ import (
 func data(t *T) {
 	t.group("offsets", dataOffsets)
 	t.group("holes", dataHoles)
-	t.group("limits", dataLimits)
 	t.group("transfers", dataTransfers)
 	t.group("fallocate", dataFallocate)
 	t.group("sizes", dataSizes)
 	t.group("statfs", dataStatfs)
 	t.group("sync", dataSync)
+	t.group("limits", dataLimits) // at last: a cache tells of its errors later
 }
 
 func dataOffsets(t *T) {

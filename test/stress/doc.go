@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package stress has the tests that put load on the daemon through guests: random
-// operations against a model, and two guests at once on one export. They are built with the tag boot:
+// operations against a model, two guests at once on one export, a steady load,
+// and Samba on top of the share. They are built with the tag boot:
 //
 //	go test -tags boot -timeout 40m ./test/stress
 //

@@ -34,7 +34,7 @@ func TestRandom(t *testing.T) {
 			export := rig.Export(t)
 			d := rig.StartDaemon(t, export)
 			before := usageOf(t, d)
-			d0 := period(t) / time.Duration(len(modes))
+			duration := period(t) / time.Duration(len(modes))
 			seeds := [2]uint64{first + uint64(2*n), first + uint64(2*n) + 1}
 			g := rig.UML(t, d, rig.GuestConfig{Cache: mode.cache, CPUs: 2, Script: fmt.Sprintf(`
 one() { "$guest" fsx -nolinks -for %v -seed %d %s seed-%[2]d; }
@@ -42,9 +42,9 @@ other() { "$guest" fsx -nolinks -for %[1]v -seed %[4]d %[5]s seed-%[4]d; }
 part one one &
 part other other
 wait
-`, d0, seeds[0], mode.one, seeds[1], mode.other)})
-			g.Part("one", d0+time.Minute)
-			g.Part("other", d0+time.Minute)
+`, duration, seeds[0], mode.one, seeds[1], mode.other)})
+			g.Part("one", duration+time.Minute)
+			g.Part("other", duration+time.Minute)
 			t.Log(g.Wait(time.Minute))
 			for _, seed := range seeds {
 				dir := filepath.Join(export, fmt.Sprint("seed-", seed))

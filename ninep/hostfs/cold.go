@@ -51,6 +51,10 @@ func (tr traits) young(stx *unix.Statx_t) bool {
 	return -window < age && age < window
 }
 
+// maxAsking bounds how many threads can hang because they make room where a server does
+// not answer.
+const maxAsking = 8
+
 // memorize returns what brings n back when fd, its descriptor, has been closed. ENOENT
 // means that nothing ever will, because n has no name left; EAGAIN, that something will
 // soon.
@@ -84,6 +88,13 @@ func (fs *FS) memorize(t *thread, n *node, fd int32) (found, unix.Errno) {
 		return m, unix.EOPNOTSUPP // another file could take the name
 	case young:
 		return m, unix.EAGAIN
+	}
+	if n.traits&anyUser == 0 {
+		// To look a name up there is to ask a server, which may not answer.
+		defer fs.fds.asking.Add(-1)
+		if fs.fds.asking.Add(1) > maxAsking {
+			return m, unix.EAGAIN
+		}
 	}
 	dir, name, e := fs.whereIs(t, fs.attaches.root.root, n, fd)
 	if e != 0 {

@@ -38,9 +38,10 @@ const noSlot = math.MaxUint32
 
 // descriptors counts those of an FS.
 type descriptors struct {
-	max  int64 // from which room has to be made
-	used atomic.Int64
-	hand atomic.Uint32 // the shard that is swept next
+	max    int64 // from which room has to be made
+	used   atomic.Int64
+	hand   atomic.Uint32 // the shard that is swept next
+	asking atomic.Int32  // see maxAsking
 
 	cold     atomic.Int64  // nodes without
 	evicted  atomic.Uint64 // taken away
@@ -113,7 +114,8 @@ func (fs *FS) evict(t *thread) bool {
 		if !young {
 			break
 		}
-		// They are told from others by their age, which they are about to reach.
+		// They are told from others by their age, which they are about to reach. Or
+		// others are about to make room.
 		time.Sleep(tick)
 	}
 	return false

@@ -23,7 +23,7 @@ type found struct {
 	where  []byte
 }
 
-func (m *memo) set(f found) {
+func (m *memo) remember(f found) {
 	m.birth, m.parent = f.birth, f.parent
 	if len(f.where) > 0 {
 		m.where.set(f.where)

@@ -3,14 +3,14 @@
 package hostfs
 
 import (
+	"reflect"
 	"strings"
 	"testing"
-	"unsafe"
 )
 
 func TestPacked(t *testing.T) {
 	var s packed
-	if unsafe.Sizeof(s) != 8 || !s.empty() || s.bytes() != nil {
+	if reflect.TypeFor[packed]().Size() != 8 || !s.empty() || s.bytes() != nil {
 		t.Error("the zero value is not empty")
 	}
 	for _, n := range []int{0, 1, 13, 14, 15, 30, 31, 254, maxPacked, 7, 0} {

@@ -143,7 +143,7 @@ func (fs *FS) evictFrom(t *thread, s *nodeShard) (ok, young bool) {
 		m, e := fs.memorize(t.claim(), n, fd)
 		s.mu.Lock()
 		if e == 0 {
-			n.memo.set(m)
+			n.remember(m)
 			fs.fds.cold.Add(1)
 		} else {
 			n.desc.word.Add(fdWord(fd))

@@ -270,15 +270,22 @@ func (s *scale) verify(root uint32) {
 		}
 		fid := s.fid(s.count + j)
 		qids, err := s.c.Walk(root, fid, dir, name)
-		if err != nil || qids[1].Path != a.QID.Path {
-			return fmt.Errorf("%s: walk: %v, %v", name, qids, err)
+		if err != nil {
+			return fmt.Errorf("%s: walk: %w", name, err)
+		}
+		if qids[1].Path != a.QID.Path {
+			return fmt.Errorf("%s: walk: %v", name, qids)
 		}
 		if i%100 == 0 {
 			if _, _, err := s.c.Lopen(fid, unix.O_RDONLY); err != nil {
 				return fmt.Errorf("%s: open: %w", name, err)
 			}
-			if data, err := s.c.Read(fid, 0, 100); err != nil || string(data) != name {
-				return fmt.Errorf("%s: read %q, %v", name, data, err)
+			data, err := s.c.Read(fid, 0, 100)
+			if err != nil {
+				return fmt.Errorf("%s: read: %w", name, err)
+			}
+			if string(data) != name {
+				return fmt.Errorf("%s: read %q", name, data)
 			}
 		}
 		return s.c.Clunk(fid)

@@ -236,7 +236,9 @@ func (s *scale) run() {
 	}
 	per := (heapBytes() - before) / int64(s.count)
 	s.Logf("%d bytes of heap for a file; CPU time of a walk from %v to %v", per, times[1], times[batches-1])
-	if per > 256 && !raceDetector { // which makes objects larger
+	// With fewer, the buffers of threads weigh too much; the race detector makes objects
+	// larger.
+	if per > 256 && s.count >= 100_000 && !raceDetector {
 		s.Errorf("%d bytes for a file", per)
 	}
 	early, late := fastest(times[1:batches/2]), fastest(times[batches/2:])

@@ -2,7 +2,7 @@
 
 // Package stress has the tests that put load on the daemon through guests: random
 // operations against a model, two guests at once on one export, a steady load,
-// and Samba on top of the share. They are built with the tag boot:
+// stress-ng, dbench, and Samba on top of the share. They are built with the tag boot:
 //
 //	go test -tags boot -timeout 40m ./test/stress
 //

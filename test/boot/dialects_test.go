@@ -246,3 +246,22 @@ func sameLines(t *testing.T, what, host, guest string) {
 		}
 	}
 }
+
+// TestUMLAname mounts a folder of the share.
+func TestUMLAname(t *testing.T) {
+	export := rig.Export(t)
+	fill(t, export)
+	d := rig.StartDaemon(t, export)
+	g := rig.UML(t, d, rig.GuestConfig{Options: "aname=/host/sub", Script: `
+[ "$(ls)" = below ]
+[ "$(cd below/../.. && pwd)" = / ]
+cat 'below/a file' >copy
+if ln -s /host/big below/absolute && cat below/absolute; then false; fi
+ln -s ../../../host/big below/relative
+if cat below/relative; then false; fi
+`})
+	g.Wait(time.Minute)
+	if got := read(t, export, "host", "sub", "copy"); got != "a file" {
+		t.Errorf("the guest has written %q", got)
+	}
+}

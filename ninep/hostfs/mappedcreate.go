@@ -204,8 +204,8 @@ func (m *mapped) reopen(t *thread, q ninep.QID, flags int) (ninep.QID, unix.Errn
 		m.Close()
 		return q, e
 	}
-	m.at.fs.closeHandle(m.file.open)
-	m.file.open = m.at.fs.newHandle(m.n, fd, flags)
+	m.at.fs.closeHandle(m.open)
+	m.open = m.at.fs.newHandle(m.n, fd, flags)
 	return q, 0
 }
 

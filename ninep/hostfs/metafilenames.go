@@ -179,6 +179,7 @@ func (k *fileMeta) keep(t *thread, dir *node, name []byte, n *node) {
 		if md, _, e := k.read(t, dir, name); e == 0 {
 			r.remember(&md)
 		}
+		k.forget(n, r)
 	}
 }
 
@@ -261,6 +262,7 @@ func (k *fileMeta) renameNode(t *thread, n *node, from *node, oldName []byte, ov
 	}
 	if r := k.known(n); r != nil {
 		k.moved(r, to, newName)
+		k.forget(n, r)
 	}
 	return e
 }

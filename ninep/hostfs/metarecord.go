@@ -43,25 +43,34 @@ func (k *fileMeta) track(m *mapped) {
 
 // untrack takes a file's record back.
 func (k *fileMeta) untrack(m *mapped) {
-	rs := &k.records
-	rs.mu.Lock()
-	m.rec.refs--
-	last := m.rec.refs == 0
-	if last {
-		delete(rs.of, m.n)
-	}
-	rs.mu.Unlock()
-	if last {
-		k.fs.nodes.put(m.rec.dir)
-	}
+	k.forget(m.n, m.rec)
 	m.rec = nil
 }
 
-// known returns the record of n, or nil.
+// forget gives a reference to the record of n back.
+func (k *fileMeta) forget(n *node, r *record) {
+	rs := &k.records
+	rs.mu.Lock()
+	r.refs--
+	last := r.refs == 0
+	if last {
+		delete(rs.of, n)
+	}
+	rs.mu.Unlock()
+	if last {
+		k.fs.nodes.put(r.dir)
+	}
+}
+
+// known returns the record of n, with a reference, or nil.
 func (k *fileMeta) known(n *node) *record {
 	k.records.mu.Lock()
 	defer k.records.mu.Unlock()
-	return k.records.of[n]
+	r := k.records.of[n]
+	if r != nil {
+		r.refs++
+	}
+	return r
 }
 
 func (r *record) remembered() metadata {

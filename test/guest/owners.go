@@ -108,7 +108,7 @@ func changeOwners(dir string, acls bool) error {
 		os.Rename(at("own/sock"), at("own/closed")),
 		os.Remove(at("own/longlink")),
 		os.Remove(at("own/dir/file")), os.Remove(at("own/dir/hardlink")), os.Remove(at("own/dir")),
-		unix.Removexattr(at("own/xattrs"), "user.test"), unix.Setxattr(at("own/xattrs"), "user.other", nil, 0),
+		unix.Removexattr(at("own/xattrs"), "user.test"), unix.Setxattr(at("own/xattrs"), "user.other", []byte("other"), 0),
 		unix.Chown(dir, 7, 8),
 	}
 	if acls {

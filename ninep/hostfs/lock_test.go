@@ -252,12 +252,10 @@ func TestBlockingLocks(t *testing.T) {
 	if st, err := a.Lock(f, *lock("a", 1, un, 0, 0)); st != granted || err != nil {
 		t.Fatal(st, err)
 	}
-	// Measured: 0.1 ms and up to 20 ms; a machine under load gets more.
-	if d := waitLock(t, here, granted); d > 500*time.Millisecond {
-		t.Errorf("waited %v for what was unlocked here", d)
-	}
-	if d := waitLock(t, there, granted); d > time.Second {
-		t.Errorf("waited %v for what another daemon's guest has unlocked", d)
+	unlockedHere, unlockedThere := waitLock(t, here, granted), waitLock(t, there, granted)
+	t.Logf("waited %v for what was unlocked here, %v for what another daemon's guest has unlocked", unlockedHere, unlockedThere)
+	if unlockedHere > time.Second || unlockedThere > time.Second {
+		t.Error("too long")
 	}
 
 	stop, _ := hostLock(t, dir+"/f", "lock 100 1")

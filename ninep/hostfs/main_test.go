@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 		os.Exit(lockHelper(spec))
 	}
 	unix.Umask(0) // as the daemon does
+	flockExit, lateUnlock = time.Minute, time.Minute
 	before := openFDs()
 	code := m.Run()
 	if left := leaked(before); len(left) > 0 {

@@ -164,6 +164,32 @@ var lockTests = []suiteTest{
 			e.granted(q)
 		}
 	}},
+	{name: "wait_of_too_many", lacks: lacksLocks, run: func(e *env) {
+		// One of them is told that it cannot wait. Meanwhile there is room for other work.
+		f := e.create("f", "0123456789")
+		e.tryLock(f, by("A", 1, ninep.LockWrite, 0, 0), ninep.LockSuccess)
+		type outcome struct {
+			status ninep.LockStatus
+			err    error
+		}
+		outcomes := make(chan outcome, ninep.DefaultMaxWaiting+1)
+		for i := range uint32(ninep.DefaultMaxWaiting + 1) {
+			l := by("B", i, ninep.LockRead, 0, 0)
+			l.Flags = ninep.LockFlagBlock
+			q, err := e.Start(&ninep.Tlock{FID: f, Lock: l})
+			e.ok(err)
+			go func() {
+				var r ninep.Rlock
+				err := q.Wait(&r)
+				outcomes <- outcome{r.Status, err}
+			}()
+		}
+		equal(e, "first outcome", <-outcomes, outcome{ninep.LockBlocked, nil})
+		e.tryLock(f, by("A", 1, ninep.LockUnlock, 0, 0), ninep.LockSuccess)
+		for range ninep.DefaultMaxWaiting {
+			equal(e, "outcome", <-outcomes, outcome{ninep.LockSuccess, nil})
+		}
+	}},
 	{name: "wait_ends_with_clunk", lacks: lacksLocks, run: func(e *env) {
 		f := e.create("f", "0123456789")
 		g := e.open(unix.O_RDWR, "f")

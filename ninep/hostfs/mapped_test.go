@@ -503,3 +503,30 @@ func TestMappedUnprivileged(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// A directory that is gone takes nothing, and says so whatever the file system does
+// (ext4: EPERM of O_TMPFILE).
+func TestMakeInRemovedDirectory(t *testing.T) {
+	for _, model := range []Model{Passthrough, MappedXattr, MappedFile} {
+		r := newRigAt(t, t.TempDir(), Config{Model: model})
+		r.mkdir("d")
+		root, _, err := r.fs.Attach(r.c, nil)
+		r.must(err)
+		defer root.Close()
+		d, _, err := root.Walk(r.c, names("d"), make([]ninep.QID, 1))
+		r.must(err)
+		defer d.Close()
+		r.must(os.Remove(r.path("d")))
+		name := ninep.Name("f")
+		for what, run := range map[string]func() error{
+			"create":  func() error { _, err := d.Create(r.c, name, unix.O_CREAT|unix.O_RDWR, 0o644, 0); return err },
+			"mkdir":   func() error { _, err := d.Mkdir(r.c, name, 0o755, 0); return err },
+			"fifo":    func() error { _, err := d.Mknod(r.c, name, unix.S_IFIFO|0o644, 0, 0, 0); return err },
+			"symlink": func() error { _, err := d.Symlink(r.c, name, name, 0); return err },
+		} {
+			if err := run(); err != unix.ENOENT {
+				t.Errorf("%s: %s: %v", model, what, err)
+			}
+		}
+	}
+}

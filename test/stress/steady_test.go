@@ -55,7 +55,7 @@ echo "rounds: $round"
 	if limit := second.fds*5/4 + 20; last.fds > limit {
 		t.Errorf("in the last quarter of the time the daemon had up to %d files open, more than %d", last.fds, limit)
 	}
-	if limit := second.rss*5/4 + 8<<10; last.rss > limit {
+	if limit := second.rss*5/4 + 16<<10; last.rss > limit {
 		t.Errorf("in the last quarter of the time the daemon had up to %d KiB in memory, more than %d", last.rss, limit)
 	}
 	nothingLeft(t, d, before)

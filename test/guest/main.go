@@ -9,6 +9,7 @@
 //	guest manifest DIR
 //	guest openfiles DIR
 //	guest locks DIR
+//	guest xattr [-n SIZE] FILE
 //	guest inodes [-seed N] DIR
 //	guest writers [-n N] DIR
 //	guest verifywriters DIR
@@ -83,6 +84,10 @@ func run(args []string) error {
 		"openfiles": {nil, openFiles},
 		"locks":     {nil, locks},
 		"lockchild": {nil, lockChild},
+		"xattr": {
+			func(f *flag.FlagSet) { f.IntVar(&count, "n", 1, "size of the value") },
+			func(file string) error { return xattr(file, count) },
+		},
 		"inodes": {
 			func(f *flag.FlagSet) { f.Uint64Var(&seed, "seed", 0, "order of the visit; 0: sorted") },
 			func(dir string) error { return inodes(dir, seed) },

@@ -20,8 +20,8 @@
 //	guest mail -id N -of N -n N DIR
 //	guest verifymail -of N -n N DIR
 //	guest look FILE
-//	guest owners [-noacls] DIR
-//	guest changeowners [-noacls] DIR
+//	guest owners DIR
+//	guest changeowners DIR
 //	guest describeowners DIR
 package main
 
@@ -56,8 +56,6 @@ func run(args []string) error {
 	var id, of int // this process among several
 	var period time.Duration
 	var lock string
-	var noACLs bool
-	lists := func(f *flag.FlagSet) { f.BoolVar(&noACLs, "noacls", false, "leave access control lists out") }
 	several := func(f *flag.FlagSet) {
 		f.IntVar(&id, "id", 0, "number of this process, from 0")
 		f.IntVar(&of, "of", 1, "how many processes there are")
@@ -110,9 +108,9 @@ func run(args []string) error {
 		"mail":           {several, func(dir string) error { return mail(dir, id, of, count) }},
 		"verifymail":     {several, func(dir string) error { return verifyMail(dir, of, count) }},
 		"look":           {nil, look},
-		"owners":         {lists, func(dir string) error { return owners(dir, !noACLs) }},
+		"owners":         {nil, owners},
 		"ownersfiles":    {nil, ownersFiles},
-		"changeowners":   {lists, func(dir string) error { return changeOwners(dir, !noACLs) }},
+		"changeowners":   {nil, changeOwners},
 		"describeowners": {nil, describeOwners},
 	}
 	if len(args) == 0 {

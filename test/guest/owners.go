@@ -20,7 +20,7 @@ import (
 
 // owners makes files of all kinds and owners, as several users. What it makes is seen by
 // describeOwners.
-func owners(dir string, acls bool) error {
+func owners(dir string) error {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	steps := []error{
 		os.Mkdir(at("all"), 0),
@@ -55,12 +55,10 @@ func owners(dir string, acls bool) error {
 		os.Symlink("x", at("own/gone")), os.Remove(at("own/gone")), os.WriteFile(at("own/gone"), nil, 0o644),
 		unix.Chown(dir, 3, 4), unix.Chmod(dir, 0o751),
 	)
-	if acls {
-		steps = append(steps,
-			os.WriteFile(at("own/acl"), nil, 0o644), unix.Setxattr(at("own/acl"), "system.posix_acl_access", acl(1234), 0),
-			os.Mkdir(at("own/acldir"), 0o750), unix.Setxattr(at("own/acldir"), "system.posix_acl_default", acl(4321), 0),
-			os.WriteFile(at("own/acldir/file"), nil, 0o666), os.Mkdir(at("own/acldir/dir"), 0o777))
-	}
+	steps = append(steps,
+		os.WriteFile(at("own/acl"), nil, 0o644), unix.Setxattr(at("own/acl"), "system.posix_acl_access", acl(1234), 0),
+		os.Mkdir(at("own/acldir"), 0o750), unix.Setxattr(at("own/acldir"), "system.posix_acl_default", acl(4321), 0),
+		os.WriteFile(at("own/acldir/file"), nil, 0o666), os.Mkdir(at("own/acldir/dir"), 0o777))
 	return errors.Join(steps...)
 }
 
@@ -94,7 +92,7 @@ func acl(user uint32) []byte {
 const noOne = 0xffffffff
 
 // changeOwners changes what owners has made.
-func changeOwners(dir string, acls bool) error {
+func changeOwners(dir string) error {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	steps := []error{
 		unix.Chown(at("own/setid"), 50000, 50001), unix.Chmod(at("own/setid"), 0o4711),
@@ -111,11 +109,9 @@ func changeOwners(dir string, acls bool) error {
 		unix.Removexattr(at("own/xattrs"), "user.test"), unix.Setxattr(at("own/xattrs"), "user.other", []byte("other"), 0),
 		unix.Chown(dir, 7, 8),
 	}
-	if acls {
-		steps = append(steps,
-			unix.Setxattr(at("own/acl"), "system.posix_acl_access", acl(777), 0),
-			unix.Removexattr(at("own/acldir"), "system.posix_acl_default"))
-	}
+	steps = append(steps,
+		unix.Setxattr(at("own/acl"), "system.posix_acl_access", acl(777), 0),
+		unix.Removexattr(at("own/acldir"), "system.posix_acl_default"))
 	return errors.Join(steps...)
 }
 
@@ -181,7 +177,10 @@ func xattrsOf(path string) (string, error) {
 		return "", fmt.Errorf("listing the attributes of %s: %w", path, err)
 	}
 	names := strings.FieldsFunc(string(buf[:max(0, n)]), func(r rune) bool { return r == 0 })
-	names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "security.") })
+	// Of the guest's kernel, and of the server, where another one shows it.
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return strings.HasPrefix(name, "security.") || strings.HasPrefix(name, "user.virtfs.")
+	})
 	// Whatever the list says.
 	names = append(names, "system.posix_acl_access", "system.posix_acl_default")
 	slices.Sort(names)

@@ -104,10 +104,11 @@ func (m *mapped) makeInode(t *thread, name []byte, flags int, content []byte, md
 	fd := int32(-1)
 	if !named {
 		fd, e = openat2(t, dir, dot, flags|unix.O_TMPFILE, fs.fileMode, resolveName)
-		if e == unix.EOPNOTSUPP || e == unix.EISDIR {
+		switch e {
+		case unix.EOPNOTSUPP, unix.EISDIR:
 			named = true
 			fs.noTmpFile.Store(true)
-		} else if e == unix.EPERM {
+		case unix.EPERM:
 			named = true // what ext4 says of a directory that was removed: now the right error
 		}
 	}

@@ -62,7 +62,8 @@ func statx(t *thread, dirfd int32, name *byte, flags int, mask uint32) unix.Errn
 }
 
 // maxAgain bounds how often openat2 is tried when a rename elsewhere made the
-// kernel unsure that a lookup stayed beneath the directory.
+// kernel unsure that a lookup stayed beneath the directory (EAGAIN), or took what was
+// looked up away before it could be opened (EXDEV; ".." aside, nothing else leads out).
 const maxAgain = 64
 
 func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve uint64) (int32, unix.Errno) {
@@ -77,7 +78,9 @@ func openat2(t *thread, dirfd int32, name *byte, flags int, mode uint32, resolve
 		case e == 0:
 			t.fs.fds.used.Add(1)
 			return int32(fd), 0
-		case e == unix.EAGAIN && try < maxAgain, e == unix.EMFILE && t.retryOpen(try):
+		case (e == unix.EAGAIN || e == unix.EXDEV) && try < maxAgain, e == unix.EMFILE && t.retryOpen(try):
+		case e == unix.EXDEV:
+			return -1, unix.ENOENT // there never, when looked for
 		default:
 			return -1, openError(e)
 		}

@@ -62,7 +62,7 @@ func TestManyFIDs(t *testing.T) {
 	count := scaleCount(t)
 	makeShare(t, share, count)
 	some := count
-	if os.Getenv(scaleFiles) == "" {
+	if os.Getenv(scaleFiles) == "" && !raceDetector {
 		some /= 5 // of cases that are much like another
 	}
 	for _, c := range []struct {

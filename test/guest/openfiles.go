@@ -59,12 +59,21 @@ func (o *open) close() error {
 	return unix.Close(o.fd)
 }
 
+// write goes on after a short write: a signal, such as the Go runtime sends to itself,
+// ends a long one in the middle.
 func (o *open) write(off int64, s string) error {
 	if o.err != nil {
 		return o.err
 	}
-	if n, err := unix.Pwrite(o.fd, []byte(s), off); err != nil || n != len(s) {
-		return fmt.Errorf("pwrite gave %d: %w", n, err)
+	for len(s) > 0 {
+		n, err := unix.Pwrite(o.fd, []byte(s), off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return fmt.Errorf("pwrite gave %d: %w", n, err)
+		}
+		s, off = s[n:], off+int64(n)
 	}
 	return nil
 }

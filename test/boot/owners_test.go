@@ -18,7 +18,7 @@ func TestQEMUOwners(t *testing.T) {
 	if rig.Peer() {
 		t.Skip("missing capability: two servers")
 	}
-	for _, model := range []string{"passthrough", "mapped-xattr", "mapped-file"} {
+	for _, model := range []string{"passthrough", "mapped-xattr", "mapped-file", "none"} {
 		t.Run(model, func(t *testing.T) {
 			rig.NeedRoot(t) // for QEMU
 			export := rig.Export(t)
@@ -26,18 +26,24 @@ func TestQEMUOwners(t *testing.T) {
 			// Each part ends with a line of its own.
 			script := func(parts ...string) string { return strings.Join(parts, "\necho next\n") }
 			const list = `"$guest" describeowners `
+			write := func(dir string) string { return `"$guest" owners ` + dir + ` && "$guest" ownersacls ` + dir }
+			change := func(dir string) string { return `"$guest" changeowners ` + dir + ` && "$guest" changeacls ` + dir }
+			if model == "none" { // in which QEMU has no access control lists
+				write = func(dir string) string { return `"$guest" owners ` + dir }
+				change = func(dir string) string { return `"$guest" changeowners ` + dir }
+			}
 			// The daemon does not run while QEMU serves.
 			d := rig.StartDaemon(t, export, "--security-model", model)
 			d.Stop()
 			theirs := listings(t, rig.QEMU(t, d, rig.GuestConfig{OwnModel: model, Bare: true, Options: options,
-				Script: script(`"$guest" owners .`, list+".")}))
+				Script: script(write("."), list+".")}))
 			d.Start()
 			ours := listings(t, rig.UML(t, d, rig.GuestConfig{Options: options, Script: script(
-				list+".", `"$guest" changeowners .`, list+".", `mkdir new; "$guest" owners new`, list+"new")}))
+				list+".", change("."), list+".", "mkdir new; "+write("new"), list+"new")}))
 			d.Stop()
 			compare(t, "what QEMU's guest wrote", ours[0], theirs[1])
 			again := listings(t, rig.QEMU(t, d, rig.GuestConfig{OwnModel: model, Bare: true, Options: options, Script: script(
-				list+"new", `"$guest" changeowners new`, list+"new", `rm -r new`, list+".")}))
+				list+"new", change("new"), list+"new", `rm -r new`, list+".")}))
 			compare(t, "what our guest wrote", again[0], ours[4])
 			compare(t, "what our guest changed", again[4], ours[2])
 			compare(t, "what QEMU's guest changed", again[2], ours[2])

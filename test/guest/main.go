@@ -21,7 +21,9 @@
 //	guest verifymail -of N -n N DIR
 //	guest look FILE
 //	guest owners DIR
+//	guest ownersacls DIR
 //	guest changeowners DIR
+//	guest changeacls DIR
 //	guest describeowners DIR
 package main
 
@@ -109,6 +111,8 @@ func run(args []string) error {
 		"verifymail":     {several, func(dir string) error { return verifyMail(dir, of, count) }},
 		"look":           {nil, look},
 		"owners":         {nil, owners},
+		"ownersacls":     {nil, ownersACLs},
+		"changeacls":     {nil, changeOwnersACLs},
 		"ownersfiles":    {nil, ownersFiles},
 		"changeowners":   {nil, changeOwners},
 		"describeowners": {nil, describeOwners},

@@ -55,11 +55,16 @@ func owners(dir string) error {
 		os.Symlink("x", at("own/gone")), os.Remove(at("own/gone")), os.WriteFile(at("own/gone"), nil, 0o644),
 		unix.Chown(dir, 3, 4), unix.Chmod(dir, 0o751),
 	)
-	steps = append(steps,
+	return errors.Join(steps...)
+}
+
+// ownersACLs adds access control lists to what owners has made.
+func ownersACLs(dir string) error {
+	at := func(name string) string { return filepath.Join(dir, name) }
+	return errors.Join(
 		os.WriteFile(at("own/acl"), nil, 0o644), unix.Setxattr(at("own/acl"), "system.posix_acl_access", acl(1234), 0),
 		os.Mkdir(at("own/acldir"), 0o750), unix.Setxattr(at("own/acldir"), "system.posix_acl_default", acl(4321), 0),
 		os.WriteFile(at("own/acldir/file"), nil, 0o666), os.Mkdir(at("own/acldir/dir"), 0o777))
-	return errors.Join(steps...)
 }
 
 // ownersFiles makes what every user can.
@@ -94,7 +99,7 @@ const noOne = 0xffffffff
 // changeOwners changes what owners has made.
 func changeOwners(dir string) error {
 	at := func(name string) string { return filepath.Join(dir, name) }
-	steps := []error{
+	return errors.Join(
 		unix.Chown(at("own/setid"), 50000, 50001), unix.Chmod(at("own/setid"), 0o4711),
 		unix.Chmod(at("own/chr"), 0o600), unix.Lchown(at("own/blk"), 0, 0),
 		unix.Lchown(at("own/link"), 99, 98),
@@ -108,11 +113,16 @@ func changeOwners(dir string) error {
 		os.Remove(at("own/dir/file")), os.Remove(at("own/dir/hardlink")), os.Remove(at("own/dir")),
 		unix.Removexattr(at("own/xattrs"), "user.test"), unix.Setxattr(at("own/xattrs"), "user.other", []byte("other"), 0),
 		unix.Chown(dir, 7, 8),
-	}
-	steps = append(steps,
+	)
+}
+
+// changeOwnersACLs changes what ownersACLs has made.
+func changeOwnersACLs(dir string) error {
+	at := func(name string) string { return filepath.Join(dir, name) }
+	return errors.Join(
 		unix.Setxattr(at("own/acl"), "system.posix_acl_access", acl(777), 0),
-		unix.Removexattr(at("own/acldir"), "system.posix_acl_default"))
-	return errors.Join(steps...)
+		unix.Removexattr(at("own/acldir"), "system.posix_acl_default"),
+	)
 }
 
 // describeOwners prints a line for each file below dir, and for dir itself, with what a

@@ -192,17 +192,29 @@ func (s *service) helpMore() {
 
 // help sees to it that another thread looks at the ring. Preconditions: s.mu is held.
 func (s *service) help() {
-	switch n := len(s.idle); {
+	switch {
 	case s.stopping || s.q.Broken():
 	case s.waiting != nil:
 		// It asked to be kicked for the first chain that came after it had looked.
-	case n > 0:
+	default:
+		s.rouse()
+	}
+}
+
+// rouse has a parked worker, or a new one, look for work. It reports false if there is
+// none, and may be no more. Preconditions: s.mu is held.
+func (s *service) rouse() bool {
+	if n := len(s.idle); n > 0 {
 		w := s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		w.parked.wake()
-	case len(s.workers) < s.maxThreads:
-		s.spawn()
+		return true
 	}
+	if len(s.workers) < s.maxThreads {
+		s.spawn()
+		return true
+	}
+	return false
 }
 
 // pending reports whether chains are left. Preconditions: s.mu is held.
@@ -288,14 +300,7 @@ func (s *service) Resume(c *ninep.Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resumed = append(s.resumed, c.Cookie.(*request))
-	switch n := len(s.idle); {
-	case n > 0:
-		w := s.idle[n-1]
-		s.idle = s.idle[:n-1]
-		w.parked.wake()
-	case len(s.workers) < s.maxThreads:
-		s.spawn()
-	default:
+	if !s.rouse() {
 		// Whoever is done next sees it; or waits for the kick.
 		s.q.Kick()
 	}

@@ -233,26 +233,26 @@ func (s *Session) parkLock(c *Call) int {
 		s.count(c, s.threadStats(c), n)
 		return n
 	}
+	return s.park(c)
+}
+
+// park lets c wait, and unlocks s.mu. It ends the wait at once if somebody wanted that
+// while Serve was at work and it could not be done.
+//
+// Preconditions: s.mu is held.
+func (s *Session) park(c *Call) int {
+	p := &c.state.park
 	p.state = parked
 	s.parked.Add(1)
-	cancel := s.overdue(c)
+	var cancel func()
+	if p.word.isFlushed() || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
+		cancel = p.takeCancel()
+	}
 	s.mu.Unlock()
 	if cancel != nil {
 		cancel()
 	}
 	return Deferred
-}
-
-// overdue returns the function by which to end the wait of c, which has just begun, if
-// somebody wanted that while Serve was at work and it could not be done.
-//
-// Preconditions: s.mu is held.
-func (s *Session) overdue(c *Call) func() {
-	p := &c.state.park
-	if p.word.isFlushed() || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
-		return p.takeCancel()
-	}
-	return nil
 }
 
 // Drain makes the session answer at once what waits, a Tlock with LockBlocked, and

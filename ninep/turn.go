@@ -37,14 +37,8 @@ func (s *Session) parkTurn(c *Call) int {
 		s.mu.Unlock()
 		return s.Serve(c)
 	}
-	p.state, p.cancel = parked, st.cancelTurn
-	s.parked.Add(1)
-	cancel := s.overdue(c)
-	s.mu.Unlock()
-	if cancel != nil {
-		cancel()
-	}
-	return Deferred
+	p.cancel = st.cancelTurn
+	return s.park(c)
 }
 
 // resume hands c to the transport for its second Serve, unless the first has not

@@ -3,6 +3,8 @@
 package hostfs
 
 import (
+	"cmp"
+
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
@@ -36,74 +38,26 @@ func (m *mapped) Link(c *ninep.Call, target ninep.File, name ninep.Name) error {
 
 // RenameAt implements ninep.File.
 func (m *mapped) RenameAt(c *ninep.Call, oldName ninep.Name, newDir ninep.File, newName ninep.Name) error {
-	k := m.at.fs.files
-	if k == nil {
-		return m.file.RenameAt(c, oldName, newDir, newName)
-	}
-	to, e := fileOf(newDir)
-	if e == 0 {
-		e = m.at.fs.checkName(oldName)
-	}
-	if e == 0 {
-		e = m.at.fs.checkName(newName)
-	}
-	if e != 0 {
+	if e := cmp.Or(m.at.fs.checkName(oldName), m.at.fs.checkName(newName)); e != 0 {
 		return e
 	}
-	return errorOf(k.rename(m.thread(c), m.n, oldName, to.n, newName))
+	return m.file.RenameAt(c, oldName, newDir, newName)
 }
 
 // Rename implements ninep.File.
 func (m *mapped) Rename(c *ninep.Call, dir ninep.File, name ninep.Name) error {
-	k := m.at.fs.files
-	if k == nil {
-		return m.file.Rename(c, dir, name)
-	}
-	to, e := fileOf(dir)
-	if e == 0 {
-		e = m.at.fs.checkName(name)
-	}
-	t := m.thread(c)
-	if e == 0 {
-		e = m.locate(t)
-	}
-	if e == 0 {
-		e = k.rename(t, m.parent, m.name.bytes(), to.n, name)
-	}
-	if e != 0 {
+	if e := m.at.fs.checkName(name); e != 0 {
 		return e
 	}
-	m.moved(to.n.hold(), name)
-	return nil
+	return m.file.Rename(c, dir, name)
 }
 
 // UnlinkAt implements ninep.File.
 func (m *mapped) UnlinkAt(c *ninep.Call, name ninep.Name, flags uint32) error {
-	k := m.at.fs.files
-	if k == nil {
-		return m.file.UnlinkAt(c, name, flags)
-	}
 	if e := m.at.fs.checkName(name); e != 0 {
 		return e
 	}
-	return errorOf(k.unlink(m.thread(c), m.n, name, flags))
-}
-
-// Remove implements ninep.File.
-func (m *mapped) Remove(c *ninep.Call) error {
-	k := m.at.fs.files
-	if k == nil {
-		return m.file.Remove(c)
-	}
-	t := m.thread(c)
-	if e := m.locate(t); e != 0 {
-		return e
-	}
-	flags := uint32(0)
-	if m.n.isDir() {
-		flags = unix.AT_REMOVEDIR
-	}
-	return errorOf(k.unlink(t, m.parent, m.name.bytes(), flags))
+	return m.file.UnlinkAt(c, name, flags)
 }
 
 // Sync implements ninep.File.

@@ -17,7 +17,7 @@ func (f *file) RenameAt(c *ninep.Call, oldName ninep.Name, newDir ninep.File, ne
 	if e != 0 {
 		return e
 	}
-	return errorOf(renameEntry(t, f.n, oldName, to.n, newName))
+	return errorOf(t.fs.rename(t, f.n, oldName, to.n, newName))
 }
 
 // Rename implements ninep.File.
@@ -30,11 +30,19 @@ func (f *file) Rename(c *ninep.Call, dir ninep.File, name ninep.Name) error {
 	if e := f.locate(t); e != 0 {
 		return e
 	}
-	if e := renameEntry(t, f.parent, f.name.bytes(), to.n, name); e != 0 {
+	if e := t.fs.rename(t, f.parent, f.name.bytes(), to.n, name); e != 0 {
 		return e
 	}
 	f.moved(to.n.hold(), name)
 	return nil
+}
+
+// rename moves an entry over what may be there, with its metadata if that stands beside it.
+func (fs *FS) rename(t *thread, from *node, oldName []byte, to *node, newName []byte) unix.Errno {
+	if k := fs.files; k != nil {
+		return k.rename(t, from, oldName, to, newName)
+	}
+	return renameEntry(t, from, oldName, to, newName)
 }
 
 // renameEntry is renameat(2), by which a file can lose its name.
@@ -68,7 +76,15 @@ func renameEntry(t *thread, from *node, oldName []byte, to *node, newName []byte
 
 // UnlinkAt implements ninep.File.
 func (f *file) UnlinkAt(c *ninep.Call, name ninep.Name, flags uint32) error {
-	return errorOf(unlinkEntry(f.thread(c), f.n, name, flags))
+	return errorOf(f.at.fs.unlink(f.thread(c), f.n, name, flags))
+}
+
+// unlink removes an entry, and its metadata if that stands beside it.
+func (fs *FS) unlink(t *thread, dir *node, name []byte, flags uint32) unix.Errno {
+	if k := fs.files; k != nil {
+		return k.unlink(t, dir, name, flags)
+	}
+	return unlinkEntry(t, dir, name, flags)
 }
 
 // unlinkEntry is unlinkat(2), by which a file loses a name.
@@ -100,7 +116,7 @@ func (f *file) Remove(c *ninep.Call) error {
 	if f.n.isDir() {
 		flags = unix.AT_REMOVEDIR
 	}
-	return errorOf(unlinkEntry(t, f.parent, f.name.bytes(), flags))
+	return errorOf(t.fs.unlink(t, f.parent, f.name.bytes(), flags))
 }
 
 // locate makes sure that f's parent and name lead to its node. If they no longer

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -64,14 +63,7 @@ func TestLargeDirectory(t *testing.T) {
 	}
 
 	d := rig.StartDaemon(t, export)
-	client, err := p9.NewClient(rig.DialRing(t, d.Socket, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := client.Attach("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := attach(t, d)
 	list := func(name string) (entries int, err error) {
 		_, dir, err := root.Walk([]string{name})
 		if err != nil {
@@ -129,5 +121,4 @@ func TestLargeDirectory(t *testing.T) {
 	if after > before+8<<10 {
 		t.Errorf("listing %d entries took %d KiB", files, after-before)
 	}
-	runtime.KeepAlive(root)
 }

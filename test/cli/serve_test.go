@@ -282,14 +282,7 @@ func TestStatFSType(t *testing.T) {
 		"0xcafe1": 0xcafe1,
 	} {
 		d := rig.StartDaemon(t, export, "--statfs-type", value)
-		client, err := p9.NewClient(rig.DialRing(t, d.Socket, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		root, err := client.Attach("")
-		if err != nil {
-			t.Fatal(err)
-		}
+		root := attach(t, d)
 		got, err := root.StatFS()
 		if err != nil || got.Type != want {
 			t.Errorf("--statfs-type %s: type %#x, %v; want %#x", value, got.Type, err, want)
@@ -297,6 +290,5 @@ func TestStatFSType(t *testing.T) {
 		if got.BlockSize != uint32(host.Frsize) || got.Blocks != host.Blocks {
 			t.Errorf("--statfs-type %s: %d blocks of %d bytes, the host has %d of %d", value, got.Blocks, got.BlockSize, host.Blocks, host.Frsize)
 		}
-		runtime.KeepAlive(root)
 	}
 }

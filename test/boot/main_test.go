@@ -14,11 +14,7 @@ import (
 	"vhost-user-9p/test/tree"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	rig.RemovePrograms()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { rig.Main(m) }
 
 // manifest describes a tree on the host.
 func manifest(t *testing.T, root string) string {

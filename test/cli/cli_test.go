@@ -19,11 +19,7 @@ import (
 	"vhost-user-9p/test/rig"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	rig.RemovePrograms()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { rig.Main(m) }
 
 // outcome is how a run of the program ended.
 type outcome struct {

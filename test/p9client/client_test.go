@@ -21,11 +21,7 @@ import (
 	"vhost-user-9p/test/rig"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	rig.RemovePrograms()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { rig.Main(m) }
 
 // share is a daemon, a client of it, and what the client is attached to.
 type share struct {

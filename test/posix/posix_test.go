@@ -15,11 +15,7 @@ import (
 	"vhost-user-9p/test/rig"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	rig.RemovePrograms()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { rig.Main(m) }
 
 // ext4Folder returns an empty folder on ext4, that everybody may search: the system's
 // temporary folder if it is on one, else one on a loop device.

@@ -21,11 +21,7 @@ import (
 	"vhost-user-9p/virtqueue/virtqtest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	rig.RemovePrograms()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { rig.Main(m) }
 
 // msize is that of QEMU's tests.
 const msize = 4096

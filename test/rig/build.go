@@ -34,7 +34,7 @@ var builds struct {
 }
 
 // Program builds one of the module's programs, once per test binary, and returns its
-// path. It is linked statically. The test's TestMain must call RemovePrograms.
+// path. It is linked statically. The test's TestMain must be Main.
 func Program(t testing.TB, pkg string) string {
 	t.Helper()
 	builds.mu.Lock()
@@ -64,8 +64,15 @@ func Program(t testing.TB, pkg string) string {
 	return path
 }
 
-// RemovePrograms removes what Program built.
-func RemovePrograms() {
+// Main is the TestMain of packages that use Program: it runs the tests, and removes what
+// was built.
+func Main(m *testing.M) {
+	code := m.Run()
+	removePrograms()
+	os.Exit(code)
+}
+
+func removePrograms() {
 	builds.mu.Lock()
 	defer builds.mu.Unlock()
 	if builds.dir != "" {

@@ -18,11 +18,7 @@ import (
 	"vhost-user-9p/test/tree"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	rig.RemovePrograms()
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { rig.Main(m) }
 
 // period is how long random operations go on, in all.
 func period(t *testing.T) time.Duration {

@@ -5,7 +5,6 @@ package hostfs
 import (
 	"fmt"
 	"math/bits"
-	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -125,35 +124,10 @@ func TestCredentialsWithoutKeptCaps(t *testing.T) {
 
 // An unprivileged daemon makes all objects its own.
 func TestUnprivileged(t *testing.T) {
-	needCaps(t, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_CHOWN)
-	dir, err := os.MkdirTemp("", "unprivileged")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		done := make(chan error)
-		go func() { done <- os.RemoveAll(dir) }() // not on this thread
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chown(dir, 4321, 4321); err != nil {
-		t.Fatal(err)
-	}
-	r := newRigAt(t, dir, Config{}) // from here on locked to the thread
-	const caps = 0
-	for _, call := range []struct{ trap, id uintptr }{{unix.SYS_SETRESGID, 4321}, {unix.SYS_SETRESUID, 4321}} {
-		if _, _, e := unix.RawSyscall(call.trap, call.id, call.id, call.id); e != 0 {
-			t.Fatal(e)
-		}
-	}
-	if effectiveCaps(t) != caps {
-		t.Skip("needs to get rid of capabilities")
-	}
-	r.fs.creds = credentials{uid: 4321, gid: 4321}
+	r := newUnprivilegedRig(t, Config{}, func(string) {})
 	r.c.UID = 1000
 	f := r.walk()
-	_, err = f.Create(r.c, ninep.Name("f"), excl, 0o444, 1000)
+	_, err := f.Create(r.c, ninep.Name("f"), excl, 0o444, 1000)
 	r.must(err)
 	r.write(f, 0, "data") // as it was opened for that
 	r.must(f.SetAttr(r.c, &ninep.SetAttr{Valid: ninep.SetSize, Size: 2}))

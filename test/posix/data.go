@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/signal"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +18,7 @@ func data(t *T) {
 	t.group("transfers", dataTransfers)
 	t.group("fallocate", dataFallocate)
 	t.group("sizes", dataSizes)
+	t.group("signals", dataSignals)
 	t.group("statfs", dataStatfs)
 	t.group("sync", dataSync)
 	t.group("limits", dataLimits) // at last: a cache tells of its errors later
@@ -204,6 +207,28 @@ func dataSizes(t *T) {
 		t.root.close(fd)
 		t.must("unlink", t.root.unlink(name))
 	}
+}
+
+// dataSignals: a signal that is handled does not cut the writing of a file short.
+func dataSignals(t *T) {
+	t.file("f", "", 0o644)
+	fd := t.open("f", unix.O_RDWR)
+	defer t.root.close(fd)
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, unix.SIGALRM)
+	defer signal.Stop(handled)
+	const often = 200e-6 // seconds
+	period := unix.NsecToTimeval(often * 1e9)
+	_, err := unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{Interval: period, Value: period})
+	defer unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{})
+	t.is("setitimer", err == nil, true)
+	data, short := strings.Repeat("signals.", 1<<17), 0
+	for range 30 {
+		if t.root.pwrite(fd, data, 0) != 0 {
+			short++
+		}
+	}
+	t.is("writes of 1 MiB are whole", short == 0, true)
 }
 
 func dataStatfs(t *T) {

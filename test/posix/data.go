@@ -220,7 +220,7 @@ func dataSignals(t *T) {
 	const often = 200e-6 // seconds
 	period := unix.NsecToTimeval(often * 1e9)
 	_, err := unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{Interval: period, Value: period})
-	defer unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{})
+	defer func() { _, _ = unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{}) }()
 	t.is("setitimer", err == nil, true)
 	data, short := strings.Repeat("signals.", 1<<17), 0
 	for range 30 {

@@ -12,7 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vhost-user-9p/cmd/vhost-user-9p/internal/flush"
 	"vhost-user-9p/cmd/vhost-user-9p/internal/metrics"
+	"vhost-user-9p/cmd/vhost-user-9p/internal/qmp"
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/throttle"
@@ -27,8 +29,11 @@ type daemon struct {
 	log     *slog.Logger
 	opts    *options
 	release []func() error // what close calls, the last one first
+	ready   bool           // openDaemon has succeeded
 
 	table   *qidpath.Table
+	flusher *flush.Flusher
+	watcher *qmp.Watcher // nil: QEMU's monitor is not watched
 	files   *hostfs.FS
 	limiter *throttle.Limiter // nil: no limits
 
@@ -68,6 +73,9 @@ func openDaemon(opts *options, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	d.server = vhostuser.NewServer(d.device, vhostuser.Config{Logger: log})
+	if err := d.openQMP(); err != nil {
+		return nil, err
+	}
 	if err := d.openMetrics(gid); err != nil {
 		return nil, err
 	}
@@ -78,6 +86,7 @@ func openDaemon(opts *options, log *slog.Logger) (_ *daemon, err error) {
 	log.Info("ready", "version", v, "shared_dir", opts.sharedDir, "tag", opts.tag, "readonly", opts.readOnly,
 		"security_model", opts.model.String(),
 		"config_size", 2+len(opts.tag), "nofile", nofile)
+	d.ready = true
 	return d, nil
 }
 
@@ -95,13 +104,9 @@ func (d *daemon) openDevice() error {
 	if err != nil {
 		return fmt.Errorf("--shared-dir %q: %w", d.opts.sharedDir, err)
 	}
-	// What becomes of the table is logged and counted by itself, and stops nothing: what
-	// the guest has seen of it is durable already.
 	d.table = qidpath.New(qidpath.Config{Store: store, Logger: d.log})
-	d.atClose(func() error {
-		_ = d.table.Close()
-		return nil
-	})
+	d.flusher = flush.New(d.table.Flush, d.log)
+	d.atClose(d.closeTable)
 	backend, err := hostfs.New(hostfs.Config{
 		Root:       root,
 		QIDPaths:   d.table,
@@ -135,9 +140,9 @@ func (d *daemon) openDevice() error {
 	d.device, err = virtio9p.New(virtio9p.Config{
 		Tag:        d.opts.tag,
 		Session:    d.session,
-		Realized:   func() { _ = d.table.Load() },
-		Unrealized: func(string) { _ = d.table.Flush() },
-		Suspended:  func() { _ = d.table.Flush() },
+		Realized:   d.realized,
+		Unrealized: func(reason string) { _ = d.flusher.Now(flush.ByReason(reason)) },
+		Suspended:  func() { _ = d.flusher.Now(flush.Suspended) },
 		Running:    d.opts.threads,
 		Logger:     d.log,
 	})
@@ -163,6 +168,8 @@ func (d *daemon) openMetrics(gid int) error {
 		FrontEnd: d.server.Stats,
 		Files:    d.files.Stats,
 		QIDs:     d.table.Stats,
+		Flushes:  d.flusher.Stats,
+		QMP:      d.qmpStats,
 		Throttle: d.throttled,
 	}), func() error { return metrics.Health(d.table.Stats()) }, d.log)
 	served := make(chan struct{})

@@ -35,6 +35,7 @@ type options struct {
 	multiDevs hostfs.MultiDevs
 	writeOut  bool
 	fsType    uint32 // that guests see; 0: the host's
+	qmp       string // socket of QEMU's monitor; empty: none
 
 	uids, gids hostfs.IDMap
 	xattrMap   *hostfs.XattrMap // nil: names stay as they are
@@ -83,6 +84,7 @@ var settings = append([]setting{
 	{name: "squash-gid", parse: func(o *options, s string) error { return parseSquash(s, &o.gids) }},
 	{name: "xattrmap", parse: parseXattrMap},
 	{name: "multidevs", parse: parseMultiDevs},
+	{name: "qmp", parse: func(o *options, s string) error { return parseSocketPath(s, &o.qmp) }},
 	{name: "writeout", parse: parseWriteOut},
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},

@@ -74,6 +74,11 @@ What is shared
                 reached (ENODEV).
         warn    The ID is the inode number; files may have the same one. The
                 log says so when another file system is met.
+  --qmp PATH                                                (default: not set)
+        Watch QEMU's monitor (QMP) at the Unix socket PATH, which need not be
+        there yet, and store the table of file IDs also when the guest is
+        stopped, suspended or shut down by it. The monitor should be one for the
+        daemon alone, such as -qmp unix:PATH,server=on,wait=off.
   --writeout immediate                                      (default: not set)
         Have what the guest writes sent to the disk at once, so that it does not
         stay in the host's memory besides the guest's. Writing takes longer, and

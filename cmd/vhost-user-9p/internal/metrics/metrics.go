@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"vhost-user-9p/cmd/vhost-user-9p/internal/flush"
+	"vhost-user-9p/cmd/vhost-user-9p/internal/qmp"
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/throttle"
@@ -29,6 +31,8 @@ type Sources struct {
 	FrontEnd func() vhostuser.Stats
 	Files    func() hostfs.Stats
 	QIDs     func() qidpath.Stats
+	Flushes  func() flush.Stats
+	QMP      func() qmp.Stats
 	Throttle func(throttle.Class) throttle.Stats
 }
 
@@ -42,6 +46,8 @@ func NewRegistry(src Sources) *prometheus.Registry {
 		newFrontEnd(src.FrontEnd),
 		newFiles(src.Files),
 		newQIDs(src.QIDs),
+		newFlushes(src.Flushes),
+		newQMP(src.QMP),
 		newThrottle(src.Throttle),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

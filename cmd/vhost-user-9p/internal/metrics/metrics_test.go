@@ -5,6 +5,7 @@ package metrics
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
+	"vhost-user-9p/cmd/vhost-user-9p/internal/flush"
+	"vhost-user-9p/cmd/vhost-user-9p/internal/qmp"
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/throttle"
@@ -65,6 +68,20 @@ func sample() Sources {
 		Throttle: func(c throttle.Class) throttle.Stats {
 			n := 600 + 10*int(c)
 			return throttle.Stats{Requests: uint64(n), Waited: time.Duration(n+1) * time.Second, Waiting: n + 2}
+		},
+		Flushes: func() flush.Stats {
+			return flush.Stats{
+				Flushes:  map[flush.Trigger]uint64{flush.Suspended: 701, flush.QMPStop: 702},
+				Failures: map[flush.Trigger]uint64{flush.DaemonEnd: 703},
+				Last:     time.Unix(1700000000, 250_000_000),
+			}
+		},
+		QMP: func() qmp.Stats {
+			return qmp.Stats{
+				Connected: true, Connections: 801,
+				Failures: map[qmp.Reason]uint64{qmp.ReasonRead: 802},
+				Events:   map[qmp.Event]uint64{qmp.Other: 803, qmp.SuspendDisk: 804},
+			}
 		},
 		QIDs: func() qidpath.Stats {
 			return qidpath.Stats{
@@ -147,6 +164,7 @@ func TestRealSources(t *testing.T) {
 	src := sample()
 	table := qidpath.New(qidpath.Config{})
 	src.QIDs = table.Stats
+	src.Flushes = flush.New(table.Flush, slog.New(slog.DiscardHandler)).Stats
 	src.FrontEnd = func() vhostuser.Stats {
 		s := vhostuser.Stats{Messages: map[vhostuser.Request]uint64{}}
 		for r := range vhostuser.Request(64) {

@@ -21,9 +21,11 @@
 #   --initrd FILE     initramfs [the one that initramfs.sh keeps in the cache]
 #   --opts OPTIONS    mount options of the share, see guest-init
 #   --append STRING   more kernel command line
+#   --unmounted       leave it to the guest's command to mount the share
 #   --chroot          give the guest the Debian root as a second, read-only 9p
 #                     share, and run its command or shell in a chroot there
-#   --qmp PATH        listen there with a QMP server
+#   --qmp PATH        listen there with a QMP server; it may be given several times, as
+#                     each serves one client at a time
 #   --console FILE    the console to FILE; without it, it is on stdin and stdout
 #                     (on a terminal, Ctrl-a x ends QEMU at once)
 #   --stdout FILE     standard output of the guest's command, instead of the console
@@ -37,8 +39,9 @@ set -euo pipefail
 hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 . "$hack/lib.sh"
 
-peer=vhost socket='' share='' tag=share vq_size=128 mem=1G cpus=2 initrd='' append='' qmp='' console='' chroot='' reboot='' security_model=passthrough
+peer=vhost socket='' share='' tag=share vq_size=128 mem=1G cpus=2 initrd='' append='' console='' unmounted='' chroot='' reboot='' security_model=passthrough
 declare -A streams=() # name -> file
+monitors=()           # paths
 while (($#)); do
 	case $1 in
 	--*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
@@ -60,10 +63,10 @@ while (($#)); do
 	--initrd) initrd=$2 ;;
 	--opts) append+=" v9p.opts=$2" ;;
 	--append) append+=" $2" ;;
-	--qmp) qmp=$2 ;;
+	--qmp) monitors+=("$2") ;;
 	--console) console=$2 ;;
 	--stdout | --stderr | --status) streams[${1#--}]=$2 ;;
-	--chroot | --reboot)
+	--unmounted | --chroot | --reboot)
 		printf -v "${1#--}" yes
 		shift
 		continue
@@ -90,6 +93,8 @@ esac
 root=$("$hack/debian-root.sh")
 kernel=$("$hack/guest-kernel.sh")
 [[ -n $initrd ]] || initrd=$("$hack/initramfs.sh")
+mounted=$tag
+[[ -z $unmounted ]] || mounted=none
 
 # The Debian root's own loader and libraries: the machine's may be too old.
 arguments=(
@@ -99,10 +104,12 @@ arguments=(
 	-machine "pc,memory-backend=memory" -object "memory-backend-memfd,id=memory,size=$mem,share=on"
 	-accel "tcg,thread=multi" -cpu max -smp "$cpus" -m "$mem"
 	-kernel "$kernel/vmlinuz" -initrd "$initrd"
-	-append "console=ttyS0 quiet panic=-1 tsc=reliable v9p.tag=$tag${chroot:+ v9p.chroot=1}$append"
+	-append "console=ttyS0 quiet panic=-1 tsc=reliable v9p.tag=$mounted${chroot:+ v9p.chroot=1}$append"
 )
 [[ -n $reboot ]] || arguments+=(-no-reboot)
-[[ -z $qmp ]] || arguments+=(-qmp "unix:${qmp//,/,,},server=on,wait=off")
+for path in "${monitors[@]}"; do
+	arguments+=(-qmp "unix:${path//,/,,},server=on,wait=off")
+done
 
 # Commas are doubled inside QEMU's option values.
 case $peer in

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,6 +39,7 @@ type Daemon struct {
 	t       testing.TB
 	dir     string // socket and logs
 	args    []string
+	allowed []string // see AllowError
 	process *process
 }
 
@@ -48,6 +50,7 @@ func StartDaemon(t testing.TB, export string, args ...string) *Daemon {
 	t.Helper()
 	dir := Dir(t)
 	d := &Daemon{Export: export, Socket: filepath.Join(dir, "socket"), t: t, dir: dir, args: args}
+	d.AllowError("reason=read_only") // a daemon that may not write could not store its table
 	t.Cleanup(func() {
 		if d.process != nil {
 			d.Stop()
@@ -57,14 +60,20 @@ func StartDaemon(t testing.TB, export string, args ...string) *Daemon {
 			return
 		}
 		for line := range strings.Lines(d.Log()) {
-			// A daemon that may not write says that it could not store its table.
-			if strings.Contains(line, "level=ERROR") && !strings.Contains(line, "reason=read_only") || strings.Contains(line, "panic") {
+			if strings.Contains(line, "level=ERROR") && !d.isAllowed(line) || strings.Contains(line, "panic") {
 				t.Errorf("the daemon has logged an error: %s", line)
 			}
 		}
 	})
 	d.Start()
 	return d
+}
+
+// AllowError lets the daemon log errors whose line has a text in it.
+func (d *Daemon) AllowError(text string) { d.allowed = append(d.allowed, text) }
+
+func (d *Daemon) isAllowed(line string) bool {
+	return slices.ContainsFunc(d.allowed, func(text string) bool { return strings.Contains(line, text) })
 }
 
 func (d *Daemon) logPath() string { return filepath.Join(d.dir, "log") }
@@ -215,6 +224,17 @@ func (d *Daemon) metrics() string { return filepath.Join(d.dir, "metrics") }
 // Metrics returns the daemon's metrics: those with the same name are added up.
 func (d *Daemon) Metrics() map[string]float64 {
 	d.t.Helper()
+	sums := map[string]float64{}
+	for series, value := range d.Series() {
+		name, _, _ := strings.Cut(series, "{")
+		sums[name] += value
+	}
+	return sums
+}
+
+// Series returns the daemon's metrics by name and labels, as Prometheus writes them.
+func (d *Daemon) Series() map[string]float64 {
+	d.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	client := http.Client{Transport: &http.Transport{
@@ -232,18 +252,17 @@ func (d *Daemon) Metrics() map[string]float64 {
 		d.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	sums := map[string]float64{}
+	all := map[string]float64{}
 	for s := bufio.NewScanner(resp.Body); s.Scan(); {
 		if strings.HasPrefix(s.Text(), "#") {
 			continue
 		}
-		name, _, _ := strings.Cut(s.Text(), " ")
-		name, _, _ = strings.Cut(name, "{")
-		value, err := strconv.ParseFloat(s.Text()[strings.LastIndexByte(s.Text(), ' ')+1:], 64)
+		space := strings.LastIndexByte(s.Text(), ' ')
+		value, err := strconv.ParseFloat(s.Text()[space+1:], 64)
 		if err != nil {
 			d.t.Fatalf("metrics line %q: %v", s.Text(), err)
 		}
-		sums[name] += value
+		all[s.Text()[:space]] = value
 	}
-	return sums
+	return all
 }

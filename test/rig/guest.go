@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,8 +34,7 @@ type GuestConfig struct {
 	// Programs are packages of the module whose programs it has beside the test
 	// program, in the same folder, each under the last part of its package's name.
 	Programs []string
-	// Unmounted leaves it to the script to mount the share, whose tag is Tag. Only in
-	// User-mode Linux.
+	// Unmounted leaves it to the script to mount the share, whose tag is Tag.
 	Unmounted bool
 	// Mem is its memory, such as "2G"; if empty, 2G in User-mode Linux and 1G in
 	// QEMU.
@@ -43,6 +43,8 @@ type GuestConfig struct {
 	CPUs int
 	// Reboot lets a QEMU guest reboot.
 	Reboot bool
+	// Monitor is the path of one more QMP socket of a QEMU guest; if empty, none.
+	Monitor string
 	// OwnModel has QEMU's own 9p server serve the export, in this security model.
 	OwnModel string
 	// Bare leaves out a QEMU guest's second share with the programs: what runs is
@@ -218,6 +220,12 @@ func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	if c.Reboot {
 		args = append(args, "--reboot")
 	}
+	if c.Unmounted {
+		args = append(args, "--unmounted")
+	}
+	if c.Monitor != "" {
+		args = append(args, "--qmp", c.Monitor)
+	}
 	if c.Mem != "" {
 		args = append(args, "--mem", c.Mem)
 	}
@@ -305,9 +313,15 @@ func (g *Guest) Kill() {
 	g.process = nil
 }
 
+// Signal sends QEMU, or User-mode Linux, a signal.
+func (g *Guest) Signal(s syscall.Signal) { g.process.signal(s) }
+
 func (g *Guest) closeQMP() {
 	if g.qmp != nil {
 		g.qmp.close()
 		g.qmp = nil
 	}
 }
+
+// Running reports whether the guest has not ended.
+func (g *Guest) Running() bool { return g.process != nil && g.process.running() }

@@ -12,8 +12,8 @@ import (
 // goroutines may call get while one calls put; keys are never changed or
 // removed.
 //
-// It is an open-addressing table with linear probing, at most half full, of
-// slots that never straddle a cache line. A slot is published by the store of
+// It is an open-addressing table with linear probing, at most half full (or, if it
+// is dense, seven eighths), of slots that never straddle a cache line. A slot is published by the store of
 // its second word, after its first was written, and is never written again; so
 // a reader that sees the second word sees the first. A table that becomes too
 // full is copied to one of twice the size. A reader may still be in the old one
@@ -21,6 +21,7 @@ import (
 type index struct {
 	table atomic.Pointer[indexTable]
 	count int // keys; the writer's
+	dense bool
 }
 
 type indexTable struct {
@@ -40,8 +41,12 @@ const (
 	indexMinSlots  = 64
 )
 
-// init makes an empty index.
-func (x *index) init() { x.table.Store(newIndexTable(indexMinSlots)) }
+// reset makes an empty index. The caller excludes other writers; a reader may
+// still see what was there before.
+func (x *index) reset() {
+	x.table.Store(newIndexTable(indexMinSlots))
+	x.count = 0
+}
 
 func newIndexTable(n int) *indexTable {
 	// The seeds keep inode numbers that someone has chosen from collecting in
@@ -74,7 +79,11 @@ func (x *index) get(a uint64, b uint16) uint64 {
 // other writers.
 func (x *index) put(a uint64, b uint16, value uint64) {
 	t := x.table.Load()
-	if 2*(x.count+1) > len(t.slots) {
+	limit := len(t.slots) / 2
+	if x.dense {
+		limit = len(t.slots) / 8 * 7
+	}
+	if x.count >= limit {
 		grown := newIndexTable(2 * len(t.slots))
 		for i := range t.slots {
 			if bv := t.slots[i].bv.Load(); bv != 0 {

@@ -3,14 +3,13 @@
 package qidpath
 
 import (
-	"errors"
 	"sync"
 	"testing"
 )
 
 func TestIndexReadersWhileItGrows(t *testing.T) {
 	var x index
-	x.init()
+	x.reset()
 	const count = 20000
 	var wg sync.WaitGroup
 	start := make(chan struct{})
@@ -39,56 +38,29 @@ func TestIndexReadersWhileItGrows(t *testing.T) {
 	}
 }
 
-func TestFullMapExhausted(t *testing.T) {
-	table := New(Config{})
-	table.known = MaxElements
-	table.nextFull = maxFull
-	if p, err := table.Path(1, 1); p != 1<<48-1 || err != nil {
-		t.Errorf("last number: %#x, %v", p, err)
+// A part of the full map that is as full as it gets still finds what it has, and
+// soon what it has not.
+func TestDenseIndex(t *testing.T) {
+	x := index{dense: true}
+	x.reset()
+	const count = 1 << 12 / 8 * 7
+	for i := range uint64(count) {
+		x.put(i, 7, i+1)
 	}
-	for range 2 {
-		if _, err := table.Path(1, 2); !errors.Is(err, ErrExhausted) {
-			t.Errorf("error %v, want ErrExhausted", err)
+	if n := len(x.table.Load().slots); n != 1<<12 {
+		t.Fatalf("%d slots for %d keys", n, count)
+	}
+	for i := range uint64(count) {
+		if v := x.get(i, 7); v != i+1 {
+			t.Fatalf("key %d has value %d", i, v)
+		}
+		if v := x.get(i, 8); v != 0 {
+			t.Fatalf("a key that was never put has value %d", v)
 		}
 	}
-	if p, err := table.Path(1, 1); p != 1<<48-1 || err != nil {
-		t.Errorf("last number again: %#x, %v", p, err)
-	}
-}
-
-// The full map tells files of different keys apart, whatever the keys' numbers.
-func TestFullKeysDiffer(t *testing.T) {
-	type pair struct {
-		a uint64
-		b uint16
-	}
-	seen := make(map[pair]bool)
-	for _, k := range []uint64{0, 1, 1<<16 - 1, 1 << 16, 1<<16 + 1, 1 << 31, maxFullKeys - 1} {
-		for _, ino := range []uint64{0, 1, 1 << 47, inoMask} {
-			a, b := fullKey(firstFull+k, ino)
-			if seen[pair{a, b}] {
-				t.Errorf("key number %#x, inode %#x: taken", k, ino)
-			}
-			seen[pair{a, b}] = true
-			if firstFull+k > indexMaxValue {
-				t.Errorf("key number %#x does not fit into the index", k)
-			}
-		}
-	}
-}
-
-func TestFullKeysExhausted(t *testing.T) {
-	table := New(Config{})
-	table.known = MaxElements
-	table.fullKeys = maxFullKeys - 1
-	if p, err := table.Path(1, 1); p != 1 || err != nil {
-		t.Errorf("last key: %#x, %v", p, err)
-	}
-	if _, err := table.Path(2, 1); !errors.Is(err, ErrExhausted) {
-		t.Errorf("error %v, want ErrExhausted", err)
-	}
-	if p, err := table.Path(1, 2); p != 2 || err != nil {
-		t.Errorf("another file of the last key: %#x, %v", p, err)
+	x.put(count, 7, 1)
+	if n := len(x.table.Load().slots); n != 1<<13 {
+		t.Errorf("%d slots for one key more", n)
 	}
 }
 

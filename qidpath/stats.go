@@ -10,18 +10,21 @@ import (
 // Stats is a snapshot of a Table's counters. They count from New; each is exact,
 // but they are not read at one instant.
 type Stats struct {
-	Entries  int // elements in use, stored ones and, without a Store, those in memory
-	Volatile int // keys with a volatile prefix
-	FullMap  int // files numbered by the full map
+	Entries         int // elements in use, stored ones and, without a Store, those in memory
+	Volatile        int // keys with a volatile prefix
+	Numbers         int // files numbered by the full map
+	VolatileNumbers int // those whose number is not stored
 
 	Loads         uint64            // loads that succeeded
 	LoadFailures  map[Reason]uint64 // has every reason
 	Stores        uint64            // appends and flushes that succeeded
 	StoreFailures map[Reason]uint64 // appends and flushes that failed; has every reason
 
-	BytesStored uint64        // bytes written by a Store that has a method BytesWritten() uint64, else 0
+	BytesStored uint64        // bytes written by a Store and a FullMap that have a method BytesWritten() uint64
 	StoreTime   time.Duration // sum over all appends and flushes, failed ones too
 	LastStore   time.Duration // how long the last append or flush took
+
+	Place string // where the table is, as a Store says it that has a method Place() string
 
 	// Degraded is set while a path is in use that a restart will change, or
 	// after the Store's last operation failed. It is never set without a Store.
@@ -31,7 +34,9 @@ type Stats struct {
 // counters are the atomics behind Stats, so that Stats need not wait for a
 // store that takes long.
 type counters struct {
-	entries, volatile, fullMap  atomic.Int64
+	entries, volatile           atomic.Int64
+	numbers, volatileNumbers    atomic.Int64
+	unsettled                   atomic.Int64
 	loads, stores               atomic.Uint64
 	loadFailures, storeFailures [reasonCount]atomic.Uint64
 	storeTime, lastStore        atomic.Int64 // ns
@@ -42,9 +47,12 @@ type counters struct {
 func (t *Table) Stats() Stats {
 	c := &t.counters
 	s := Stats{
-		Entries:       int(c.entries.Load()),
-		Volatile:      int(c.volatile.Load()),
-		FullMap:       int(c.fullMap.Load()),
+		Entries:  int(c.entries.Load()),
+		Volatile: int(c.volatile.Load()),
+
+		Numbers:         int(c.numbers.Load()),
+		VolatileNumbers: int(c.volatileNumbers.Load()),
+
 		Loads:         c.loads.Load(),
 		LoadFailures:  byReason(&c.loadFailures),
 		Stores:        c.stores.Load(),
@@ -55,10 +63,15 @@ func (t *Table) Stats() Stats {
 	if t.store == nil {
 		return s
 	}
-	if w, ok := t.store.(interface{ BytesWritten() uint64 }); ok {
-		s.BytesStored = w.BytesWritten()
+	if p, ok := t.store.(interface{ Place() string }); ok {
+		s.Place = p.Place()
 	}
-	s.Degraded = s.Volatile > 0 || s.FullMap > 0 || c.lastFailed.Load()
+	for _, w := range []any{t.store, t.fullMap} {
+		if w, ok := w.(interface{ BytesWritten() uint64 }); ok {
+			s.BytesStored += w.BytesWritten()
+		}
+	}
+	s.Degraded = s.Volatile > 0 || s.VolatileNumbers > 0 || c.lastFailed.Load()
 	return s
 }
 

@@ -4,24 +4,9 @@ package qidpath
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
-)
-
-const (
-	maxPrefix = 1<<16 - 1
-	maxFull   = 1<<inoBits - 1
-
-	// A key whose files are in the full map has, where a prefix would stand,
-	// firstFull plus a number of its own. So its files stay there if prefixes
-	// become available again.
-	firstFull   = maxPrefix + 1
-	maxFullKeys = 1 << 32
-
-	// A warning is due while there is still time to do something about it.
-	nearlyFull = MaxElements * 9 / 10
 )
 
 // ErrExhausted is returned by Path when even the full map has no number left.
@@ -33,43 +18,86 @@ type Config struct {
 	// order of first sight and forgotten with the Table.
 	Store Store
 
+	// FullMap keeps the numbers of the full map between runs. If not set, they
+	// are volatile.
+	FullMap FullMap
+
+	// Layout is how paths are made. If not set: Prefix.
+	Layout Layout
+
 	// Logger, if not set, is slog.Default().
 	Logger *slog.Logger
 }
 
-// Table maps (device, inode number) to QID paths. It is safe for concurrent use.
+// Table maps files to QID paths. It is safe for concurrent use.
 type Table struct {
-	store  Store
-	logger *slog.Logger
+	store   Store
+	fullMap FullMap
+	layout  Layout
+	logger  *slog.Logger
 
-	prefixes index // Key -> prefix, or firstFull and more; put under mu
-	full     index // fullKey -> number; put under mu
+	// What Path needs for a file it knows; both are put under mu.
+	prefixes index   // device number and inode prefix -> slot; the bound devices' only
+	numbers  numbers // of the full map, unless they are unsettled
+
 	counters counters
 
-	mu           sync.Mutex
-	known        int    // elements; the highest prefix among them
-	nextVolatile int    // the next volatile prefix to give
-	nextFull     uint64 // the next full-map number to give
-	fullKeys     uint64 // keys whose files are in the full map
-	closed       bool
+	mu     sync.Mutex
+	closed bool
+
+	// Which file system has which device number.
+	bound  map[uint64]Identity // since the last Forget
+	chosen map[choice]Identity
+	labels map[choice]struct{} // identities of elements, and the numbers they were first seen under
+
+	// Prefixes.
+	slots        map[Key]slot
+	known        int              // elements; the highest prefix among them
+	perFS        map[Identity]int // elements
+	unproven     map[Key]int      // elements, by their slot's key
+	nextVolatile uint64
 	warnedNear   bool
 	warnedFull   bool
+
+	// The full map.
+	spaces           map[Identity]uint16 // in memory, a file system is a number
+	unsettled        map[File]uint64     // numbers that are not durable yet; Dev is 0
+	nextVolatileNo   uint64
+	numbersLoaded    bool
+	numbersErr       error // why not
+	loadNumbersAfter time.Time
+	warnedNumbers    bool
 }
 
 // New returns an empty Table.
 func New(cfg Config) *Table {
-	t := &Table{store: cfg.Store, logger: cfg.Logger, nextVolatile: maxPrefix, nextFull: 1}
+	t := &Table{
+		store:          cfg.Store,
+		fullMap:        cfg.FullMap,
+		layout:         cfg.Layout,
+		logger:         cfg.Logger,
+		bound:          make(map[uint64]Identity),
+		chosen:         make(map[choice]Identity),
+		labels:         make(map[choice]struct{}),
+		slots:          make(map[Key]slot),
+		perFS:          make(map[Identity]int),
+		unproven:       make(map[Key]int),
+		nextVolatile:   maxPrefix,
+		spaces:         make(map[Identity]uint16),
+		unsettled:      make(map[File]uint64),
+		nextVolatileNo: MaxNumber,
+	}
 	if t.logger == nil {
 		t.logger = slog.Default()
 	}
-	t.prefixes.init()
-	t.full.init()
+	t.prefixes.reset()
+	t.numbers.reset()
 	return t
 }
 
-// Load takes over the stored elements, when the device is realized. It does
-// nothing while the table has elements. An error has been logged and counted;
-// the table works without what was stored, and later stores try again.
+// Load takes over what is stored, when the device is realized. It does nothing
+// while the table has elements. An error has been logged and counted; the table
+// works without what was stored, and later stores try again.
 func (t *Table) Load() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,11 +107,14 @@ func (t *Table) Load() error {
 	if t.closed {
 		return errClosed("load")
 	}
-	var keys []Key
+	var elements []Element
 	var err error
-	onOwnThread(func() { keys, err = t.store.Load() })
+	onOwnThread(func() { elements, err = t.store.Load() })
 	if err == nil {
-		err = t.adoptLocked("load", keys)
+		err = t.adoptLocked("load", elements)
+	}
+	if err == nil {
+		err = t.loadNumbersLocked()
 	}
 	t.counters.lastFailed.Store(err != nil)
 	if err != nil {
@@ -93,172 +124,69 @@ func (t *Table) Load() error {
 		return err
 	}
 	t.counters.loads.Add(1)
-	t.logger.Debug("qid table loaded", "entries", t.known)
+	t.logger.Debug("qid table loaded", "entries", t.known, "numbers", t.counters.numbers.Load())
 	return nil
 }
 
-// Path returns the QID path of the file ino on dev. If its key is new, it is on
-// stable storage when Path returns, or has a volatile prefix; the failure has
-// then been logged and counted and is no error here. The only error is
-// ErrExhausted.
+// Path returns the QID path of the file ino on the file system that dev was
+// bound to. What it rests on is on stable storage when Path returns, or is
+// volatile; the failure has then been logged and counted and is no error here.
+// The errors are ErrUnknownDevice and ErrExhausted.
 //
 // It may be called from a thread with other credentials than the process.
 func (t *Table) Path(dev, ino uint64) (uint64, error) {
-	if p := t.prefixes.get(dev, uint16(ino>>inoBits)); p-1 < maxPrefix { // 0 is none
-		return p<<inoBits | ino&inoMask, nil
-	} else if p >= firstFull {
-		if n := t.full.get(fullKey(p, ino)); n != 0 {
-			return n, nil
+	path, err := t.PathUnsettled(dev, ino)
+	if err == nil {
+		t.Settle()
+	}
+	return path, err
+}
+
+// PathUnsettled is Path, but that the path may be shown to nobody before Settle
+// has returned: for several at once.
+func (t *Table) PathUnsettled(dev, ino uint64) (uint64, error) {
+	s := slot(t.prefixes.get(dev, uint16(ino>>inoBits)))
+	if s-1 < maxPrefix { // 0 is none
+		return t.layout.path(uint64(s), ino), nil
+	}
+	if s != 0 {
+		if n := t.numbers.get(s.space(), ino); n != 0 {
+			return t.layout.fullPath(n), nil
 		}
 	}
 	return t.insert(dev, ino)
 }
 
-// fullKey returns the key in the full map of the file ino, whose own key has p
-// where a prefix would stand.
-func fullKey(p, ino uint64) (a uint64, b uint16) {
-	k := p - firstFull // 32 bits
-	return k<<inoBits | ino&inoMask, uint16(k >> (64 - inoBits))
-}
-
-// insert is Path for what the indexes did not have a moment ago.
+// insert is PathUnsettled for what the indexes did not have a moment ago.
 func (t *Table) insert(dev, ino uint64) (uint64, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := keyOf(dev, ino)
-	p := t.prefixLocked(key)
-	if p == 0 {
-		if p = t.assignLocked(key); p == 0 {
+	fs, ok := t.bound[dev]
+	if !ok {
+		return 0, ErrUnknownDevice
+	}
+	key := Key{fs, uint16(ino >> inoBits)}
+	s := t.slots[key]
+	if s == 0 {
+		if s = t.assignLocked(key, dev); s == 0 {
 			return 0, ErrExhausted
 		}
 	}
-	if p < firstFull {
-		return p<<inoBits | ino&inoMask, nil
+	if t.prefixes.get(dev, key.InoPrefix) == 0 {
+		t.prefixes.put(dev, key.InoPrefix, uint64(s))
 	}
-	a, b := fullKey(p, ino)
-	if n := t.full.get(a, b); n != 0 {
-		return n, nil
+	if s <= maxPrefix {
+		return t.layout.path(uint64(s), ino), nil
 	}
-	n := t.nextFull
-	if n > maxFull {
+	n := t.giveNumberLocked(File{FS: fs, Dev: dev, Ino: ino}, s)
+	if n == 0 {
 		return 0, ErrExhausted
 	}
-	t.nextFull++
-	t.full.put(a, b, n)
-	t.counters.fullMap.Add(1)
-	return n, nil
+	return t.layout.fullPath(n), nil
 }
 
-func (t *Table) prefixLocked(key Key) uint64 {
-	return t.prefixes.get(key.Dev, key.InoPrefix)
-}
-
-func (t *Table) putLocked(key Key, prefix uint64) {
-	t.prefixes.put(key.Dev, key.InoPrefix, prefix)
-}
-
-// assignLocked gives key, which has none, its prefix, or what stands there for
-// the full map, for the life of the table. It returns 0 if nothing is left.
-func (t *Table) assignLocked(key Key) uint64 {
-	if t.known < MaxElements {
-		var err error
-		if t.store == nil {
-			err = t.adoptLocked("append", []Key{key})
-		} else {
-			err = t.appendLocked(key)
-		}
-		if p := t.prefixLocked(key); p != 0 {
-			return p
-		}
-		// Only a store that others filled up meanwhile gets here with the limit reached.
-		if t.known < MaxElements {
-			t.storeFailedLocked(err)
-			if t.nextVolatile > max(t.known, MaxElements) {
-				p := uint64(t.nextVolatile)
-				t.nextVolatile--
-				t.putLocked(key, p)
-				t.counters.volatile.Add(1)
-				return p
-			}
-		}
-	}
-	if t.fullKeys == maxFullKeys {
-		return 0
-	}
-	p := firstFull + t.fullKeys
-	t.fullKeys++
-	t.putLocked(key, p)
-	return p
-}
-
-// appendLocked stores key and adopts what the store then holds. It has failed
-// only if key has no prefix afterwards; the error then says why.
-func (t *Table) appendLocked(key Key) error {
-	if t.closed {
-		return errClosed("append")
-	}
-	var tail []Key
-	err := t.timed(func() (err error) {
-		tail, err = t.store.Append(t.known, []Key{key})
-		return err
-	})
-	if adoptErr := t.adoptLocked("append", tail); adoptErr != nil {
-		return adoptErr
-	}
-	if t.prefixLocked(key) != 0 {
-		t.counters.stores.Add(1)
-		t.counters.lastFailed.Store(false)
-		return nil
-	}
-	if err == nil {
-		err = &StoreError{"append", ReasonIO, errors.New("the store did not return the new key")}
-	}
-	return err
-}
-
-// adoptLocked takes keys over as the elements after the known ones: all or, with
-// an error, none. A key that has a volatile prefix or is in the full map keeps
-// that for the life of the table; its element's prefix stays unused.
-func (t *Table) adoptLocked(op string, keys []Key) error {
-	if t.known+len(keys) > t.nextVolatile {
-		return &StoreError{op, ReasonConflict, fmt.Errorf("%d elements reach into the volatile prefixes", t.known+len(keys))}
-	}
-	seen := make(map[Key]struct{}, len(keys))
-	for _, key := range keys {
-		if p := t.prefixLocked(key); p != 0 && p <= uint64(t.known) {
-			return &StoreError{op, ReasonConflict, fmt.Errorf("element %d again: device %#x, inode prefix %#x", p-1, key.Dev, key.InoPrefix)}
-		}
-		if _, dup := seen[key]; dup {
-			return &StoreError{op, ReasonConflict, fmt.Errorf("two elements: device %#x, inode prefix %#x", key.Dev, key.InoPrefix)}
-		}
-		seen[key] = struct{}{}
-	}
-	for _, key := range keys {
-		t.known++
-		if t.prefixLocked(key) == 0 {
-			t.putLocked(key, uint64(t.known))
-		}
-	}
-	t.counters.entries.Store(int64(t.known))
-	t.warnLocked()
-	return nil
-}
-
-// warnLocked says once when the table is nearly full and once when it is full.
-func (t *Table) warnLocked() {
-	if t.known >= nearlyFull && !t.warnedNear {
-		t.warnedNear = true
-		t.logger.Warn("qid table nearly full", "entries", t.known, "max_entries", MaxElements)
-	}
-	if t.known >= MaxElements && !t.warnedFull {
-		t.warnedFull = true
-		t.logger.Warn("qid table full, new file systems get paths that a restart changes",
-			"entries", t.known, "max_entries", MaxElements)
-	}
-}
-
-// Flush makes sure that every stored element is on stable storage, when the
-// device is unrealized. An error has been logged and counted.
+// Flush makes sure that everything stored is on stable storage, when the device
+// is unrealized. An error has been logged and counted.
 func (t *Table) Flush() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -266,6 +194,7 @@ func (t *Table) Flush() error {
 }
 
 func (t *Table) flushLocked() error {
+	t.settleLocked()
 	if t.store == nil {
 		return nil
 	}
@@ -276,26 +205,36 @@ func (t *Table) flushLocked() error {
 		t.storeFailedLocked(err)
 		return err
 	}
-	t.counters.stores.Add(1)
-	t.counters.lastFailed.Store(false)
+	t.storedLocked()
 	return nil
 }
 
-// Close flushes the table and closes its Store. Path still answers, with
-// volatile prefixes for new keys. Closing again does nothing.
+// Close flushes the table and closes its Store and FullMap. Path still answers,
+// with volatile prefixes for new keys. Closing again does nothing.
 func (t *Table) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.store == nil || t.closed {
+	if t.closed {
 		return nil
 	}
 	err := t.flushLocked()
 	t.closed = true
-	return errors.Join(err, t.store.Close())
+	if t.fullMap != nil {
+		err = errors.Join(err, t.fullMap.Close())
+	}
+	if t.store != nil {
+		err = errors.Join(err, t.store.Close())
+	}
+	return err
 }
 
-// storeFailedLocked counts and logs a failed append or flush. A storage that
-// stays broken fails once for each new key, so each reason is logged when its
+func (t *Table) storedLocked() {
+	t.counters.stores.Add(1)
+	t.counters.lastFailed.Store(false)
+}
+
+// storeFailedLocked counts and logs that something was not stored. A storage
+// that stays broken fails once for each new key, so each reason is logged when its
 // count reaches a power of two; being read-only is a state and is said once.
 func (t *Table) storeFailedLocked(err error) {
 	r := ReasonOf(err)
@@ -303,7 +242,8 @@ func (t *Table) storeFailedLocked(err error) {
 	t.counters.lastFailed.Store(true)
 	if n&(n-1) == 0 && (n == 1 || r != ReasonReadOnly) {
 		t.logger.Error("qid table not stored, new paths will change at the next start",
-			"reason", r.String(), "failures", n, "volatile", t.counters.volatile.Load(), "error", err)
+			"reason", r.String(), "failures", n, "volatile", t.counters.volatile.Load(),
+			"volatile_numbers", t.counters.volatileNumbers.Load(), "error", err)
 	}
 }
 

@@ -15,13 +15,14 @@ import (
 )
 
 const (
-	volatile = 0xffff << 48
-	low48    = 1<<48 - 1
+	volatile   = 0xffff << 48
+	low48      = 1<<48 - 1
+	lastNumber = qidpath.MaxNumber // the first volatile one
 )
 
 func TestPathNumbersKeysInOrderOfFirstSight(t *testing.T) {
-	for _, store := range []qidpath.Store{nil, &memStore{}} {
-		table := newTable(t, store)
+	for _, cfg := range []qidpath.Config{{}, {Store: &memStore{}}} {
+		table := newTableOf(t, cfg)
 		wantPath(t, table, 0xfe00, 2, 1<<48|2)
 		wantPath(t, table, 0xfe00, 0xffff_ffff_ffff, 1<<48|0xffff_ffff_ffff)
 		wantPath(t, table, 0xfe01, 2, 2<<48|2)
@@ -53,7 +54,7 @@ func TestPathsSurviveARestart(t *testing.T) {
 }
 
 func TestLoadDoesNothingWhileThereAreElements(t *testing.T) {
-	store := &memStore{keys: elements(3)}
+	store := &memStore{elements: elements(3)}
 	table := newTable(t, store)
 	for range 3 {
 		if err := table.Load(); err != nil {
@@ -68,7 +69,7 @@ func TestLoadDoesNothingWhileThereAreElements(t *testing.T) {
 // A load that fails leaves a table that works, and the next append brings what
 // could not be loaded.
 func TestFailedLoad(t *testing.T) {
-	store := &memStore{keys: elements(3), fail: errFake}
+	store := &memStore{elements: elements(3), fail: errFake}
 	table := newTable(t, store)
 	if err := table.Load(); qidpath.ReasonOf(err) != qidpath.ReasonNoSpace {
 		t.Fatalf("Load: %v", err)
@@ -89,7 +90,7 @@ func TestStoredBeforeReturn(t *testing.T) {
 	table := newTable(t, store)
 	for i := range uint64(10) {
 		mustPath(t, table, i, 1)
-		if n := len(store.keys); n != int(i)+1 {
+		if n := len(store.elements); n != int(i)+1 {
 			t.Fatalf("%d keys stored after %d new ones", n, i+1)
 		}
 		mustPath(t, table, i, 2)
@@ -145,7 +146,7 @@ func TestFailedStoreGivesAVolatilePrefix(t *testing.T) {
 	if s := table.Stats(); s.Entries != 2 || !s.Degraded {
 		t.Errorf("stats %+v", s)
 	}
-	for _, k := range store.keys {
+	for _, k := range store.elements {
 		if k.Dev == 2 || k.Dev == 3 {
 			t.Errorf("volatile key %v was made an element", k)
 		}
@@ -184,8 +185,8 @@ func TestTablesOnOneStoreAgree(t *testing.T) {
 			t.Errorf("device %d: %#x and %#x", i, pa, pb)
 		}
 	}
-	if len(store.keys) != 200 {
-		t.Errorf("%d keys stored, want 200", len(store.keys))
+	if len(store.elements) != 200 {
+		t.Errorf("%d keys stored, want 200", len(store.elements))
 	}
 }
 
@@ -201,46 +202,25 @@ func TestKeyOfAnotherDaemonNeedsNoStore(t *testing.T) {
 	}
 }
 
-func TestFullTableUsesTheFullMap(t *testing.T) {
-	store := &memStore{keys: elements(qidpath.MaxElements - 1)}
-	table := newTable(t, store)
-	if err := table.Load(); err != nil {
-		t.Fatal(err)
-	}
-	wantPath(t, table, 1, 7, qidpath.MaxElements<<48|7)
-	appends := store.appends
-	wantPath(t, table, 2, 7, 1)
-	wantPath(t, table, 2, 8, 2)
-	wantPath(t, table, 3, 7, 3)
-	wantPath(t, table, 2, 7, 1)
-	wantPath(t, table, 1, 8, qidpath.MaxElements<<48|8)
-	if store.appends != appends {
-		t.Errorf("a full table was stored %d times", store.appends-appends)
-	}
-	if s := table.Stats(); s.FullMap != 3 || s.Volatile != 0 || s.Entries != qidpath.MaxElements || !s.Degraded {
-		t.Errorf("stats %+v", s)
-	}
-}
-
 // The stored table gets full behind the table's back.
 func TestTableFilledByAnotherDaemon(t *testing.T) {
 	store := &memStore{}
 	table := newTable(t, store)
-	store.keys = elements(qidpath.MaxElements)
+	store.elements = elements(qidpath.MaxElements)
 	store.fail = &qidpath.StoreError{Op: "append", Reason: qidpath.ReasonFull, Err: errFake}
-	wantPath(t, table, 1, 7, 1)
+	wantPath(t, table, 1, 7, lastNumber)
 	wantPath(t, table, 0xfe00, 7, 1<<48|7)
 }
 
 func TestOverLimitIsLoadedAndNeverStored(t *testing.T) {
-	store := &memStore{keys: elements(32768)}
+	store := &memStore{elements: elements(32768)}
 	table := newTable(t, store)
 	if err := table.Load(); err != nil {
 		t.Fatal(err)
 	}
-	last := store.keys[32767]
+	last := store.elements[32767]
 	wantPath(t, table, last.Dev, uint64(last.InoPrefix)<<48|1, 32768<<48|1)
-	wantPath(t, table, 1, 7, 1)
+	wantPath(t, table, 1, 7, lastNumber)
 	if store.appends != 0 {
 		t.Error("stored again")
 	}
@@ -252,7 +232,7 @@ func TestElementsThatReachIntoVolatilePrefixes(t *testing.T) {
 	store := &memStore{fail: errFake}
 	table := newTable(t, store)
 	wantPath(t, table, 1, 1, volatile|1)
-	store.keys, store.fail = elements(65535), nil
+	store.elements, store.fail = elements(65535), nil
 	if err := table.Load(); qidpath.ReasonOf(err) != qidpath.ReasonConflict {
 		t.Errorf("Load: %v", err)
 	}
@@ -260,15 +240,15 @@ func TestElementsThatReachIntoVolatilePrefixes(t *testing.T) {
 }
 
 func TestStoreThatReturnsAKeyTwice(t *testing.T) {
-	for name, keys := range map[string][]qidpath.Key{
-		"in one answer":  {{Dev: 1}, {Dev: 2}, {Dev: 2}},
-		"an old element": {{Dev: 1}, {Dev: 2}, {Dev: 1}},
+	for name, stored := range map[string][]qidpath.Element{
+		"in one answer":  {plain(1, 0), plain(2, 0), plain(2, 0)},
+		"an old element": {plain(1, 0), plain(2, 0), plain(1, 0)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &memStore{}
 			table := newTable(t, store)
 			mustPath(t, table, 1, 1)
-			store.keys = keys
+			store.elements = stored
 			wantPath(t, table, 2, 1, volatile|1)
 			if s := table.Stats(); s.Entries != 1 || s.StoreFailures[qidpath.ReasonConflict] != 1 {
 				t.Errorf("stats %+v", s)
@@ -277,25 +257,28 @@ func TestStoreThatReturnsAKeyTwice(t *testing.T) {
 	}
 }
 
-// When no prefix is left for a key whose store fails, its files go to the full
-// map, and stay there.
+// When no prefix is left for a key whose store fails, its files get volatile
+// numbers, and keep them.
 func TestVolatilePrefixesRunOut(t *testing.T) {
-	store := &memStore{fail: errFake}
-	table := qidpath.New(qidpath.Config{Store: store, Logger: slog.New(slog.DiscardHandler)})
+	store, full := &memStore{fail: errFake}, &memMap{}
+	table := newTableOf(t, qidpath.Config{Store: store, FullMap: full.open(), Logger: slog.New(slog.DiscardHandler)})
 	seen := make(map[uint64]bool)
 	const count = 65535 - qidpath.MaxElements
 	for dev := range uint64(count) {
-		p, err := table.Path(dev, 1)
+		p, err := path(table, dev, 1)
 		if err != nil || p>>48 <= qidpath.MaxElements || p&low48 != 1 || seen[p] {
 			t.Fatalf("device %d: path %#x, %v", dev, p, err)
 		}
 		seen[p] = true
 	}
-	wantPath(t, table, count, 5, 1)
+	wantPath(t, table, count, 5, lastNumber)
 	store.fail = nil
 	wantPath(t, table, count+1, 5, 1<<48|5)
-	wantPath(t, table, count, 5, 1)
-	wantPath(t, table, count, 6, 2)
+	wantPath(t, table, count, 5, lastNumber)
+	wantPath(t, table, count, 6, lastNumber-1)
+	if len(full.files) > 0 {
+		t.Errorf("%d volatile numbers stored", len(full.files))
+	}
 }
 
 func TestCloseFlushesOnce(t *testing.T) {
@@ -319,6 +302,7 @@ func TestCloseFlushesOnce(t *testing.T) {
 
 func TestStoreThatPanics(t *testing.T) {
 	table := qidpath.New(qidpath.Config{Store: panicStore{}, Logger: slog.New(slog.DiscardHandler)})
+	table.Bind(1, qidpath.Identity{}, nil)
 	for range 2 {
 		func() {
 			defer func() {
@@ -333,7 +317,7 @@ func TestStoreThatPanics(t *testing.T) {
 
 type panicStore struct{ qidpath.Store }
 
-func (panicStore) Append(int, []qidpath.Key) ([]qidpath.Key, error) { panic("broken store") }
+func (panicStore) Append(int, []qidpath.Element) ([]qidpath.Element, error) { panic("broken store") }
 
 // A storage that stays broken does not fill the log.
 func TestFailuresAreLoggedNowAndThen(t *testing.T) {
@@ -358,7 +342,7 @@ func TestFailuresAreLoggedNowAndThen(t *testing.T) {
 
 func TestWarnsBeforeTheTableIsFull(t *testing.T) {
 	var log bytes.Buffer
-	store := &memStore{keys: elements(qidpath.MaxElements*9/10 - 1)}
+	store := &memStore{elements: elements(qidpath.MaxElements*9/10 - 1)}
 	table := qidpath.New(qidpath.Config{Store: store, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err := table.Load(); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/qidpath"
+	"vhost-user-9p/xattrstore/rootlock"
 )
 
 var (
@@ -20,7 +21,7 @@ var (
 // damaged reports whether err means a table that may be set aside. One of a
 // later version is not damaged, and one that is too long was not read in full.
 func damaged(err error) bool {
-	for _, d := range []error{ErrShortHeader, ErrDuplicate, ErrChecksum, ErrFirstChunk} {
+	for _, d := range []error{ErrShortHeader, ErrDuplicate, ErrChecksum, ErrFirstChunk, ErrFile} {
 		if errors.Is(err, d) {
 			return true
 		}
@@ -33,7 +34,7 @@ var reasons = []struct {
 	err    error
 	reason qidpath.Reason
 }{
-	{errLocked, qidpath.ReasonLocked},
+	{rootlock.ErrLocked, qidpath.ReasonLocked},
 	{errReadOnly, qidpath.ReasonReadOnly},
 	{errFull, qidpath.ReasonFull},
 	{errConflict, qidpath.ReasonConflict},
@@ -43,8 +44,10 @@ var reasons = []struct {
 	{ErrDuplicate, qidpath.ReasonRejected},
 	{ErrChecksum, qidpath.ReasonRejected},
 	{ErrFirstChunk, qidpath.ReasonRejected},
+	{ErrFile, qidpath.ReasonRejected},
 	{errHeaderCut, qidpath.ReasonRejected},
 	{errChunks, qidpath.ReasonNoSpace},
+	{errReplace, qidpath.ReasonNoSpace},
 	{os.ErrClosed, qidpath.ReasonClosed},
 	{unix.EROFS, qidpath.ReasonReadOnly},
 	{unix.EACCES, qidpath.ReasonDenied},
@@ -57,17 +60,30 @@ var reasons = []struct {
 	{unix.ENOSYS, qidpath.ReasonUnsupported},
 }
 
+// reasonOf returns the reason of an error of this package.
+func reasonOf(err error) qidpath.Reason {
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			return r.reason
+		}
+	}
+	return qidpath.ReasonIO
+}
+
+// needsFile reports whether err means that attributes cannot hold the table, or
+// no more of it.
+func needsFile(err error) bool {
+	switch reasonOf(err) {
+	case qidpath.ReasonNoSpace, qidpath.ReasonUnsupported, qidpath.ReasonDenied, qidpath.ReasonReadOnly:
+		return true
+	}
+	return false
+}
+
 // failure gives err, if it is one, the operation and a reason.
 func failure(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	reason := qidpath.ReasonIO
-	for _, r := range reasons {
-		if errors.Is(err, r.err) {
-			reason = r.reason
-			break
-		}
-	}
-	return &qidpath.StoreError{Op: op, Reason: reason, Err: err}
+	return &qidpath.StoreError{Op: op, Reason: reasonOf(err), Err: err}
 }

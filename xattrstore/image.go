@@ -12,21 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxChunks bounds the chunks that are read or written; the smallest ones that
-// are written make a full table with fewer.
+// maxChunks bounds the chunks of a stream that are read or written; the smallest
+// ones that are written make a full table with fewer.
 const maxChunks = 1 << 14
 
-// image is the stored stream as it is cut into chunks. Chunk 0 is nil if it is
+// image is a stored stream as it is cut into chunks. Chunk 0 is nil if it is
 // missing although there are others.
 type image [][]byte
 
 // readImage reads the chunks up to the first missing index. With ErrTooLong, not
 // all of them were read.
-func readImage(m medium) (image, error) {
+func readImage(m medium, s series) (image, error) {
 	var im image
 	size := 0
 	for i := 0; ; i++ {
-		chunk, err := m.get(chunkName(i))
+		chunk, err := m.get(s.chunk(i))
 		switch {
 		case errors.Is(err, unix.ENODATA) && i == 0:
 			im = append(im, nil)
@@ -40,23 +40,44 @@ func readImage(m medium) (image, error) {
 			return nil, err
 		}
 		size += len(chunk)
-		if size > maxStream || i >= maxChunks {
-			return nil, fmt.Errorf("%w: more than %d bytes or %d chunks", ErrTooLong, maxStream, maxChunks)
+		if size > s.size(maxParsed) || i >= maxChunks {
+			return nil, fmt.Errorf("%w: more than %d bytes or %d chunks", ErrTooLong, s.size(maxParsed), maxChunks)
 		}
 		im = append(im, chunk)
 	}
 }
 
-// parse returns the image's table. No chunks are an empty table.
-func (im image) parse() (table, error) {
-	if len(im) == 0 {
-		return table{}, nil
+// unchanged reports whether what is stored is still im, as far as two or three
+// chunks tell: every append that was committed has changed the first one, and
+// what one that was cut off has left is written over or comes after the last.
+// That one is only read where the next append would leave it as it is.
+func (im image) unchanged(m medium, s series, chunkMax int) (bool, error) {
+	probe := func(i int) (bool, error) {
+		var want []byte
+		if i < len(im) {
+			want = im[i]
+		}
+		got, err := m.get(s.chunk(i))
+		if errors.Is(err, unix.ENODATA) {
+			return want == nil, nil
+		}
+		return want != nil && bytes.Equal(got, want), err
 	}
-	if im[0] == nil {
-		return table{}, ErrFirstChunk
+	last := max(0, len(im)-1)
+	probes := []int{0, last + 1}
+	if last > 0 && len(im[last])+s.entry > chunkMax {
+		probes = append(probes, last)
 	}
-	return parse(slices.Concat(im...))
+	for _, i := range probes {
+		if same, err := probe(i); err != nil || !same {
+			return false, err
+		}
+	}
+	return true, nil
 }
+
+// bytes returns the stream.
+func (im image) bytes() []byte { return slices.Concat(im...) }
 
 // size returns how many bytes the stream has.
 func (im image) size() int {
@@ -65,12 +86,6 @@ func (im image) size() int {
 		n += len(chunk)
 	}
 	return n
-}
-
-func (im image) equal(other image) bool {
-	return slices.EqualFunc(im, other, func(a, b []byte) bool {
-		return (a == nil) == (b == nil) && bytes.Equal(a, b)
-	})
 }
 
 func (im image) checksum() uint32 {
@@ -91,4 +106,30 @@ func (im image) locate(size int) (chunk, end int) {
 		size -= len(c)
 	}
 	return len(im), 0
+}
+
+// stream is one of a table's two streams, as it is stored.
+type stream struct {
+	series
+	image
+	covered
+}
+
+// end returns how many bytes the header vouches for; what follows is surplus.
+func (st *stream) end() int { return st.series.size(st.n) }
+
+// surplus returns how many bytes follow these.
+func (st *stream) surplus() int {
+	if len(st.image) == 0 {
+		return 0
+	}
+	return max(0, st.image.size()-st.end())
+}
+
+// entries returns the first n entries, of those that the header vouches for.
+func (st *stream) entries(n int) []byte {
+	if n == 0 {
+		return nil
+	}
+	return st.bytes()[headerSize:st.series.size(n)]
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/xattrstore/rootlock"
 )
 
 // disk is a directory's attributes in memory, with a file system's limits.
@@ -19,6 +21,7 @@ type disk struct {
 	maxValue int // bytes; more are ENOSPC; 0: 64 KiB, and more are E2BIG
 	maxTotal int // bytes of all names and values; 0: unlimited
 	locked   bool
+	gets     int
 	sets     int
 	syncs    int
 	syncErr  error
@@ -26,11 +29,11 @@ type disk struct {
 
 func newDisk() *disk { return &disk{attrs: make(map[string][]byte)} }
 
-// put stores chunks as the table.
-func (d *disk) put(chunks ...[]byte) *disk {
+// put stores chunks of a stream.
+func (d *disk) put(s series, chunks ...[]byte) *disk {
 	for i, c := range chunks {
 		if c != nil {
-			d.attrs[chunkName(i)] = slices.Clone(c)
+			d.attrs[s.chunk(i)] = slices.Clone(c)
 		}
 	}
 	return d
@@ -40,11 +43,11 @@ func (d *disk) clone() *disk {
 	return &disk{attrs: maps.Clone(d.attrs), maxValue: d.maxValue, maxTotal: d.maxTotal}
 }
 
-// chunks returns the table's chunks up to the first missing index.
-func (d *disk) chunks() [][]byte {
+// chunks returns a stream's chunks up to the first missing index.
+func (d *disk) chunks(s series) [][]byte {
 	var chunks [][]byte
 	for i := 0; ; i++ {
-		c, ok := d.attrs[chunkName(i)]
+		c, ok := d.attrs[s.chunk(i)]
 		if !ok {
 			return chunks
 		}
@@ -52,7 +55,22 @@ func (d *disk) chunks() [][]byte {
 	}
 }
 
-func (d *disk) stream() []byte { return bytes.Join(d.chunks(), nil) }
+func (d *disk) stream(s series) []byte { return bytes.Join(d.chunks(s), nil) }
+
+// lockedMedium is what a Store of the root's attributes rests on.
+type lockedMedium interface {
+	medium
+	locker
+}
+
+// rootAndLock is the one of a real directory.
+type rootAndLock struct {
+	medium
+	locker
+}
+
+// storeOn returns a Store without a file.
+func storeOn(m lockedMedium, cfg Config) *Store { return newStore(m, m, nil, cfg) }
 
 // open returns a medium on the disk; each may hold the lock on its own.
 func (d *disk) open() *diskMedium { return &diskMedium{disk: d} }
@@ -65,12 +83,28 @@ type diskMedium struct {
 func (m *diskMedium) get(name string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.gets++
 	v, ok := m.attrs[name]
 	if !ok {
 		return nil, unix.ENODATA
 	}
 	return append([]byte{}, v...), nil
 }
+
+func (m *diskMedium) aside() (aside []Value, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, value := range m.attrs {
+		if isAside(name) {
+			aside = append(aside, Value{name, len(value)})
+		}
+	}
+	return aside, nil
+}
+
+func (m *diskMedium) begin() (bool, error) { return false, nil }
+func (m *diskMedium) discard() error       { return nil }
+func (m *diskMedium) maxValue() int        { return 1 << 16 }
 
 func (m *diskMedium) set(name string, value []byte) error {
 	m.mu.Lock()
@@ -84,7 +118,7 @@ func (m *diskMedium) set(name string, value []byte) error {
 	switch {
 	case len(value) > 1<<16:
 		return unix.E2BIG
-	case m.maxValue > 0 && len(value) > m.maxValue, m.maxTotal > 0 && total > m.maxTotal:
+	case m.disk.maxValue > 0 && len(value) > m.disk.maxValue, m.maxTotal > 0 && total > m.maxTotal:
 		return unix.ENOSPC
 	}
 	m.attrs[name] = slices.Clone(value)
@@ -107,17 +141,18 @@ func (m *diskMedium) sync() error {
 	return m.syncErr
 }
 
-func (m *diskMedium) tryLock() error {
+// Lock does not wait: who has the lock is dead.
+func (m *diskMedium) Lock() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.locked && !m.holds {
-		return unix.EWOULDBLOCK
+		return rootlock.ErrLocked
 	}
 	m.locked, m.holds = true, true
 	return nil
 }
 
-func (m *diskMedium) unlock() error {
+func (m *diskMedium) Unlock() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.locked, m.holds = false, false
@@ -125,6 +160,7 @@ func (m *diskMedium) unlock() error {
 }
 
 func (m *diskMedium) close() error { return nil }
+func (m *diskMedium) Close() error { return nil }
 
 var errCut = errors.New("cut off")
 
@@ -132,7 +168,7 @@ var errCut = errors.New("cut off")
 // a process that is killed, or a host that loses power: what reaches a journal
 // is a first part of the changes, in order.
 type cutMedium struct {
-	medium
+	lockedMedium
 	left int
 }
 
@@ -148,30 +184,30 @@ func (m *cutMedium) set(name string, value []byte) error {
 	if err := m.cut(); err != nil {
 		return err
 	}
-	return m.medium.set(name, value)
+	return m.lockedMedium.set(name, value)
 }
 
 func (m *cutMedium) remove(name string) error {
 	if err := m.cut(); err != nil {
 		return err
 	}
-	return m.medium.remove(name)
+	return m.lockedMedium.remove(name)
 }
 
 func (m *cutMedium) sync() error {
 	if m.left == 0 {
 		return errCut
 	}
-	return m.medium.sync()
+	return m.lockedMedium.sync()
 }
 
 // watchMedium reports the names that are set.
 type watchMedium struct {
-	medium
+	lockedMedium
 	onSet func(name string)
 }
 
 func (m *watchMedium) set(name string, value []byte) error {
 	m.onSet(name)
-	return m.medium.set(name, value)
+	return m.lockedMedium.set(name, value)
 }

@@ -16,52 +16,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/qidpath"
+	"vhost-user-9p/xattrstore/rootlock"
 )
 
-// In the steady state an append is one change for a table of one chunk, two for
-// a longer one, and one sync.
-func TestChangesOfAnAppend(t *testing.T) {
-	d := newDisk()
-	d.maxValue = 100
-	s := newStore(d.open(), testConfig(t))
-	for i, k := range newKeys(1, 200) {
-		if d.maxValue == 100 && i > 10 {
-			d.maxValue = 0 // the store knows by now
-		}
-		sets, syncs := d.sets, d.syncs
-		mustAppend(t, s, i, k)
-		want := 2
-		if len(d.chunks()) == 1 {
-			want = 1
-		}
-		if d.sets-sets != want || d.syncs-syncs != 1 {
-			t.Fatalf("element %d: %d changes and %d syncs", i, d.sets-sets, d.syncs-syncs)
-		}
-	}
-	if n := len(d.chunks()); n < 20 {
-		t.Errorf("%d chunks", n)
-	}
-	for i, c := range d.chunks() {
-		if end := len(c) - 8*max(0, 1-i); end%10 != 0 {
-			t.Errorf("chunk %d ends inside an element: %d bytes", i, len(c))
-		}
-	}
-}
-
 func TestExistingChunksAreNotCutAgain(t *testing.T) {
-	k := newKeys(1, 40)
-	d := newDisk().put(cutBytes(stream(k...), 77)...)
+	k := newElements(1, 40)
+	d := newDisk().put(elementSeries, cutBytes(table1(k...), 77)...)
 	d.maxValue = 80
-	before := d.chunks()
-	s := newStore(d.open(), testConfig(t))
-	mustAppend(t, s, 0, newKeys(2, 5)...)
-	after := d.chunks()
+	before := d.chunks(elementSeries)
+	s := storeOn(d.open(), testConfig(t))
+	mustAppend(t, s, 0, newElements(2, 5)...)
+	after := d.chunks(elementSeries)
 	for i := range before[:len(before)-1] {
 		if i > 0 && !bytes.Equal(after[i], before[i]) || len(after[i]) != len(before[i]) {
 			t.Errorf("chunk %d was changed", i)
 		}
 	}
-	if !bytes.Equal(d.stream(), stream(append(k, newKeys(2, 5)...)...)) {
+	if !bytes.Equal(d.stream(elementSeries), table1(append(k, newElements(2, 5)...)...)) {
 		t.Error("wrong stream")
 	}
 }
@@ -70,11 +41,11 @@ func TestExistingChunksAreNotCutAgain(t *testing.T) {
 // one.
 func TestNoSpace(t *testing.T) {
 	d := newDisk()
-	d.maxTotal = 400
-	s := newStore(d.open(), testConfig(t))
+	d.maxTotal = 1000
+	s := storeOn(d.open(), testConfig(t))
 	n := 0
-	for _, k := range newKeys(1, 100) {
-		if _, err := s.Append(n, []qidpath.Key{k}); err != nil {
+	for _, k := range newElements(1, 100) {
+		if _, err := s.Append(n, []qidpath.Element{k}); err != nil {
 			wantReason(t, err, qidpath.ReasonNoSpace)
 			break
 		}
@@ -83,12 +54,12 @@ func TestNoSpace(t *testing.T) {
 	if n < 30 {
 		t.Errorf("only %d elements in %d bytes", n, d.maxTotal)
 	}
-	if got := mustLoad(t, newStore(d.open(), testConfig(t))); len(got) != n {
+	if got := mustLoad(t, storeOn(d.open(), testConfig(t))); len(got) != n {
 		t.Errorf("%d elements stored, want %d", len(got), n)
 	}
 	d.maxTotal = 0
-	mustAppend(t, s, n, newKeys(2, 300)...)
-	if chunks := len(d.chunks()); chunks > 25 {
+	mustAppend(t, s, n, newElements(2, 300)...)
+	if chunks := len(d.chunks(elementSeries)); chunks > 25 {
 		t.Errorf("%d chunks: the size did not recover", chunks)
 	}
 }
@@ -96,7 +67,7 @@ func TestNoSpace(t *testing.T) {
 func TestAppendAdoptsWhatOthersAppended(t *testing.T) {
 	dir := tmpfsDir(t)
 	a, b := openStore(t, dir, testConfig(t)), openStore(t, dir, testConfig(t))
-	k := newKeys(1, 6)
+	k := newElements(1, 6)
 	if tail := mustAppend(t, a, 0, k[0], k[1]); !slices.Equal(tail, k[:2]) {
 		t.Errorf("tail %v", tail)
 	}
@@ -120,15 +91,15 @@ func TestAppendAdoptsWhatOthersAppended(t *testing.T) {
 func TestConcurrentStoresLoseNothing(t *testing.T) {
 	dir := tmpfsDir(t)
 	const daemons, each = 4, 60
-	shared := newKeys(100, 30)
+	shared := newElements(100, 30)
 	var wg sync.WaitGroup
-	seen := make([][]qidpath.Key, daemons)
+	seen := make([][]qidpath.Element, daemons)
 	for i := range daemons {
 		s := openStore(t, dir, testConfig(t))
-		s.chunkMax = 300
+		s.xattrs.chunkMax = 300
 		wg.Go(func() {
-			for j, k := range newKeys(uint64(i), each) {
-				tail, err := s.Append(len(seen[i]), []qidpath.Key{k, shared[j%len(shared)]})
+			for j, k := range newElements(uint64(i), each) {
+				tail, err := s.Append(len(seen[i]), []qidpath.Element{k, shared[j%len(shared)]})
 				if err != nil {
 					t.Errorf("daemon %d: %v", i, err)
 					return
@@ -163,13 +134,14 @@ func TestLockHeldByAnother(t *testing.T) {
 	}
 	flock(unix.LOCK_EX)
 	s := openStore(t, dir, testConfig(t))
-	if s.lockTimeout != 2*time.Second {
-		t.Errorf("the lock is waited for %v", s.lockTimeout)
+	lock := s.lock.(*rootlock.Lock)
+	if lock.Timeout != 2*time.Second {
+		t.Errorf("the lock is waited for %v", lock.Timeout)
 	}
-	s.lockTimeout = 200 * time.Millisecond
+	lock.Timeout = 200 * time.Millisecond
 
 	start := time.Now()
-	_, err = s.Append(0, newKeys(1, 1))
+	_, err = s.Append(0, newElements(1, 1))
 	wantReason(t, err, qidpath.ReasonLocked)
 	if took := time.Since(start); took < 200*time.Millisecond {
 		t.Errorf("gave up after %v", took)
@@ -182,7 +154,7 @@ func TestLockHeldByAnother(t *testing.T) {
 	}
 
 	flock(unix.LOCK_UN)
-	mustAppend(t, s, 0, newKeys(1, 1)...)
+	mustAppend(t, s, 0, newElements(1, 1)...)
 
 	// A lock that comes free in time is no failure.
 	flock(unix.LOCK_EX)
@@ -191,14 +163,14 @@ func TestLockHeldByAnother(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		flock(unix.LOCK_UN)
 	})
-	mustAppend(t, s, 1, newKeys(2, 1)...)
+	mustAppend(t, s, 1, newElements(2, 1)...)
 	unlock.Wait()
 }
 
 func TestReadOnly(t *testing.T) {
 	dir := tmpfsDir(t)
 	writer := openStore(t, dir, testConfig(t))
-	k := newKeys(1, 4)
+	k := newElements(1, 4)
 	mustAppend(t, writer, 0, k[:2]...)
 
 	cfg := testConfig(t)
@@ -222,47 +194,47 @@ func TestReadOnly(t *testing.T) {
 	if err := s.Flush(); err != nil {
 		t.Error(err)
 	}
-	if after := attributes(t, dir); len(after) != len(before) || after[chunkName(0)] != before[chunkName(0)] {
+	if after := attributes(t, dir); len(after) != len(before) || after[elementSeries.chunk(0)] != before[elementSeries.chunk(0)] {
 		t.Error("a read-only store wrote")
 	}
 }
 
 func TestReadOnlyLeavesADamagedTable(t *testing.T) {
-	d := newDisk().put([]byte{1, 0})
+	d := newDisk().put(elementSeries, []byte{1, 0})
 	cfg := testConfig(t)
 	cfg.ReadOnly = true
-	s := newStore(&cutMedium{d.open(), 0}, cfg)
+	s := storeOn(&cutMedium{d.open(), 0}, cfg)
 	_, err := s.Load()
 	wantReason(t, err, qidpath.ReasonRejected)
-	_, err = s.Append(0, newKeys(1, 1))
+	_, err = s.Append(0, newElements(1, 1))
 	wantReason(t, err, qidpath.ReasonReadOnly)
 }
 
 // What a store has shown is stored again when it vanishes.
 func TestVanishedElementsAreStoredAgain(t *testing.T) {
-	k := newKeys(1, 9)
+	k := newElements(1, 9)
 	for name, damage := range map[string]func(d *disk){
 		"all":      func(d *disk) { clear(d.attrs) },
-		"some":     func(d *disk) { clear(d.attrs); d.put(stream(k[:3]...)) },
-		"unusable": func(d *disk) { d.put([]byte("\x01\x00garbage")) },
+		"some":     func(d *disk) { clear(d.attrs); d.put(elementSeries, table1(k[:3]...)) },
+		"unusable": func(d *disk) { d.put(elementSeries, []byte("\x01\x00garbage")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDisk()
-			s := newStore(d.open(), testConfig(t))
+			s := storeOn(d.open(), testConfig(t))
 			mustAppend(t, s, 0, k[:8]...)
 			damage(d)
 			if err := s.Flush(); err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(d.stream(), stream(k[:8]...)) {
-				t.Errorf("stored %x", d.stream())
+			if !bytes.Equal(d.stream(elementSeries), table1(k[:8]...)) {
+				t.Errorf("stored %x", d.stream(elementSeries))
 			}
 			damage(d)
 			if tail := mustAppend(t, s, 8, k[8]); !slices.Equal(tail, k[8:]) {
 				t.Errorf("tail %v", tail)
 			}
-			if !bytes.Equal(d.stream(), stream(k...)) {
-				t.Errorf("stored %x", d.stream())
+			if !bytes.Equal(d.stream(elementSeries), table1(k...)) {
+				t.Errorf("stored %x", d.stream(elementSeries))
 			}
 		})
 	}
@@ -270,31 +242,31 @@ func TestVanishedElementsAreStoredAgain(t *testing.T) {
 
 // Another mapping than the one in use is neither adopted nor written over.
 func TestConflict(t *testing.T) {
-	k := newKeys(1, 9)
+	k := newElements(1, 9)
 	d := newDisk()
-	s := newStore(d.open(), testConfig(t))
+	s := storeOn(d.open(), testConfig(t))
 	mustAppend(t, s, 0, k[:4]...)
-	other := stream(k[0], k[2], k[1], k[3], k[4])
-	d.put(other)
+	other := table1(k[0], k[2], k[1], k[3], k[4])
+	d.put(elementSeries, other)
 	_, err := s.Append(4, k[5:6])
 	wantReason(t, err, qidpath.ReasonConflict)
 	wantReason(t, s.Flush(), qidpath.ReasonConflict)
-	if !bytes.Equal(d.stream(), other) {
+	if !bytes.Equal(d.stream(elementSeries), other) {
 		t.Error("the other table was changed")
 	}
 }
 
 func TestFull(t *testing.T) {
 	d := newDisk()
-	s := newStore(d.open(), testConfig(t))
-	k := newKeys(1, qidpath.MaxElements+1)
+	s := storeOn(d.open(), testConfig(t))
+	k := newElements(1, qidpath.MaxElements+1)
 	mustAppend(t, s, 0, k[:qidpath.MaxElements-1]...)
 	_, err := s.Append(qidpath.MaxElements-1, k[qidpath.MaxElements-1:])
 	wantReason(t, err, qidpath.ReasonFull)
 	mustAppend(t, s, qidpath.MaxElements-1, k[qidpath.MaxElements-1])
 	_, err = s.Append(qidpath.MaxElements, k[qidpath.MaxElements:])
 	wantReason(t, err, qidpath.ReasonFull)
-	if got := mustLoad(t, newStore(d.open(), testConfig(t))); !slices.Equal(got, k[:qidpath.MaxElements]) {
+	if got := mustLoad(t, storeOn(d.open(), testConfig(t))); !slices.Equal(got, k[:qidpath.MaxElements]) {
 		t.Errorf("%d elements stored", len(got))
 	}
 }
@@ -302,8 +274,8 @@ func TestFull(t *testing.T) {
 // What is not synced is not confirmed; a later append finds it.
 func TestFailedSync(t *testing.T) {
 	d := newDisk()
-	s := newStore(d.open(), testConfig(t))
-	k := newKeys(1, 2)
+	s := storeOn(d.open(), testConfig(t))
+	k := newElements(1, 2)
 	d.syncErr = unix.EIO
 	tail, err := s.Append(0, k[:1])
 	wantReason(t, err, qidpath.ReasonIO)
@@ -318,17 +290,17 @@ func TestFailedSync(t *testing.T) {
 
 func TestTooLongIsLeftAlone(t *testing.T) {
 	for name, chunks := range map[string][][]byte{
-		"bytes":  cutBytes(stream(newKeys(1, 65536)...), 65536),
+		"bytes":  cutBytes(table1(newElements(1, 65536)...), 65536),
 		"chunks": slices.Repeat([][]byte{{1}}, maxChunks+1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDisk().put(chunks...)
-			s := newStore(&cutMedium{d.open(), 0}, testConfig(t))
+			d := newDisk().put(elementSeries, chunks...)
+			s := storeOn(&cutMedium{d.open(), 0}, testConfig(t))
 			_, err := s.Load()
 			if !errors.Is(err, ErrTooLong) {
 				t.Errorf("error %v", err)
 			}
-			_, err = s.Append(0, newKeys(1, 1))
+			_, err = s.Append(0, newElements(1, 1))
 			wantReason(t, err, qidpath.ReasonRejected)
 		})
 	}
@@ -336,26 +308,26 @@ func TestTooLongIsLeftAlone(t *testing.T) {
 
 // A header that is cut in two can be read, but not be committed to.
 func TestHeaderCutInTwo(t *testing.T) {
-	k := newKeys(1, 3)
-	d := newDisk().put(cutBytes(stream(k...), 5)...)
-	s := newStore(&cutMedium{d.open(), 0}, testConfig(t))
-	if got := mustLoad(t, s); !slices.Equal(got, k) {
+	k := newElements(1, 3)
+	d := newDisk().put(elementSeries, cutBytes(table1(k...), 5)...)
+	s := storeOn(&cutMedium{d.open(), 0}, testConfig(t))
+	if got := mustLoad(t, s); !slices.Equal(got, unproven(k)) {
 		t.Errorf("loaded %v", got)
 	}
-	_, err := s.Append(3, newKeys(2, 1))
+	_, err := s.Append(3, newElements(2, 1))
 	wantReason(t, err, qidpath.ReasonRejected)
 }
 
 // Where a damaged table cannot be kept, it is not written over.
 func TestNoRoomToSetAside(t *testing.T) {
-	bad := flip(stream(newKeys(1, 20)...), 30)
-	d := newDisk().put(cutBytes(bad, 50)...)
+	bad := flip(table1(newElements(1, 20)...), 30)
+	d := newDisk().put(elementSeries, cutBytes(bad, 50)...)
 	d.maxTotal = 400
 	before := len(d.attrs)
-	s := newStore(d.open(), testConfig(t))
-	_, err := s.Append(0, newKeys(2, 1))
+	s := storeOn(d.open(), testConfig(t))
+	_, err := s.Append(0, newElements(2, 1))
 	wantReason(t, err, qidpath.ReasonNoSpace)
-	if !bytes.Equal(d.stream(), bad) || len(d.attrs) != before {
+	if !bytes.Equal(d.stream(elementSeries), bad) || len(d.attrs) != before {
 		t.Errorf("%d attributes, want %d", len(d.attrs), before)
 	}
 }
@@ -364,7 +336,7 @@ func TestNoRoomToSetAside(t *testing.T) {
 func TestDamageIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	cfg := Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	k := newKeys(1, 4)
+	k := newElements(1, 4)
 	for _, tc := range []struct {
 		line   string
 		chunk  []byte
@@ -374,7 +346,7 @@ func TestDamageIsLogged(t *testing.T) {
 		{"qid table rejected, setting it aside", []byte{1}, true},
 	} {
 		log.Reset()
-		s := newStore(newDisk().put(tc.chunk).open(), cfg)
+		s := storeOn(newDisk().put(elementSeries, tc.chunk).open(), cfg)
 		if _, err := s.Load(); err != nil != tc.append {
 			t.Errorf("Load: %v", err)
 		}
@@ -396,7 +368,7 @@ func TestClosedStore(t *testing.T) {
 	}
 	_, err := s.Load()
 	wantReason(t, err, qidpath.ReasonClosed)
-	_, err = s.Append(0, newKeys(1, 1))
+	_, err = s.Append(0, newElements(1, 1))
 	wantReason(t, err, qidpath.ReasonClosed)
 	wantReason(t, s.Flush(), qidpath.ReasonClosed)
 }
@@ -409,5 +381,34 @@ func TestOpenNeedsADirectory(t *testing.T) {
 	defer f.Close()
 	if _, err := Open(f, Config{}); !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("error %v, want ENOTDIR", err)
+	}
+}
+
+// All who share a table agree on which keys have prefixes: a file system has sixteen,
+// whoever asked for them.
+func TestPrefixesOfOneFileSystem(t *testing.T) {
+	dir := tmpfsDir(t)
+	a, b := openStore(t, dir, testConfig(t)), openStore(t, dir, testConfig(t))
+	on := func(prefix int) qidpath.Element {
+		return qidpath.Element{Key: qidpath.Key{FS: testIdentity(1), InoPrefix: uint16(prefix)}, Dev: 1}
+	}
+	known := 0
+	for i := range qidpath.MaxPrefixesPerFS {
+		s := []*Store{a, b}[i%2]
+		if s == a {
+			known += len(mustAppend(t, a, known, on(i)))
+		} else {
+			mustAppend(t, b, 0, on(i))
+		}
+	}
+	for _, s := range []*Store{a, b, openStore(t, dir, testConfig(t))} {
+		tail := mustAppend(t, s, 0, on(99), on(3), on(100))
+		if len(tail) != qidpath.MaxPrefixesPerFS {
+			t.Errorf("%d elements, want %d", len(tail), qidpath.MaxPrefixesPerFS)
+		}
+	}
+	other := qidpath.Element{Key: qidpath.Key{FS: testIdentity(2)}, Dev: 2}
+	if tail := mustAppend(t, b, 16, other); len(tail) != 1 {
+		t.Errorf("another file system: %d elements", len(tail))
 	}
 }

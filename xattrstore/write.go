@@ -5,16 +5,22 @@ package xattrstore
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 
 	"golang.org/x/sys/unix"
-
-	"vhost-user-9p/qidpath"
 )
 
 const (
-	chunkSizeMax = 1 << 16 // bytes; XATTR_SIZE_MAX
-	chunkSizeMin = 32      // bytes; a header and two elements, or three elements
+	// chunkSizeMin is the least that a chunk size may become, in bytes: a header
+	// and two elements or one identity, or three elements or two identities.
+	chunkSizeMin = 32
+
+	// chunkSizeUsual is the size to which chunks are grown, in bytes, if the file
+	// system has no lower limit: an append reads one of each stream and writes
+	// two. With much smaller ones a full table would have more attributes than
+	// ext4 has room for names.
+	chunkSizeUsual = 16 << 10
 )
 
 var (
@@ -28,88 +34,128 @@ type write struct {
 	value []byte
 }
 
-// extendLocked appends keys to what is stored, which may be damaged: then it has
-// an image, no keys, and is replaced. It returns what is stored afterwards; with
-// an error that has to be read again.
-func (s *Store) extendLocked(old content, keys []qidpath.Key) (_ content, err error) {
-	chunkMax := s.chunkMax
-	defer func() {
-		if err != nil {
-			s.chunkMax = chunkMax // no size was right; the room may come back
-		}
-	}()
-	if len(old.keys) == 0 {
-		// Without elements there is no checksum to tell an append that was cut
+// extend makes the stream's entries its first keep ones, of those that it has,
+// and those in tail. At any time it has these keep entries, if not more. With an
+// error, what is stored has to be read again.
+//
+// If keep is not 0, chunk 0 has the whole header.
+func (p *place) extend(st *stream, keep int, tail []byte, reserved uint16) error {
+	if keep == 0 {
+		// Without entries there is no checksum to tell an append that was cut
 		// off by. So only chunk 0 is written, which cannot be cut off.
-		begun, err := s.beginLocked(old.image, keys)
-		if err != nil || len(begun.keys) == len(keys) {
-			return begun, err
+		n, err := p.beginStream(st, tail, reserved)
+		if err != nil || n == len(tail) {
+			return err
 		}
-		old, keys = begun, keys[len(begun.keys):]
+		keep, tail = n/st.entry, tail[n:]
 	}
-	last, end := old.locate(old.end())
-	if len(old.image[0]) < headerSize {
-		return content{}, errHeaderCut
+	if keep < st.n && len(st.image) > 1 {
+		if err := p.uncover(st, keep); err != nil {
+			return err
+		}
 	}
-	im := slices.Clone(old.image)
-	if err := s.truncateLocked(im, last+1); err != nil {
-		return content{}, err
+	last, end := st.locate(st.series.size(keep))
+	if err := p.truncate(st, last+1); err != nil {
+		return err
 	}
-	im = im[:last+1]
-	t := old.with(keys)
+	crc := st.crc
+	if keep != st.n {
+		crc = crc32.Checksum(st.entries(keep), castagnoli)
+	}
+	want := covered{keep + len(tail)/st.entry, crc32.Update(crc, castagnoli, tail), reserved}
 	for {
-		writes, err := plan(im, end, t, appendElements(nil, keys), s.chunkMax)
+		writes, err := plan(st, end, want, tail, p.chunkSize())
 		if err != nil {
-			return content{}, err
+			return err
 		}
-		failed, err := s.writeLocked(writes)
+		failed, err := p.write(st.series, writes)
 		if err == nil {
-			return content{im.after(writes), t}, nil
+			st.apply(writes)
+			st.covered = want
+			return nil
 		}
 		// Existing chunks that do not grow cannot be made smaller.
 		grows := failed.chunk > last || failed.chunk == last && len(failed.value) > end
-		if !tooLarge(err) || !grows || !s.shrinkLocked(len(failed.value)) {
-			return content{}, err
+		if !tooLarge(err) || !grows || !p.shrink(len(failed.value)) {
+			return err
 		}
 	}
 }
 
-// beginLocked replaces all there is by a table of the first keys, as many as fit
-// into chunk 0.
-func (s *Store) beginLocked(old image, keys []qidpath.Key) (content, error) {
-	if err := s.truncateLocked(old, 1); err != nil {
-		return content{}, err
+// beginStream replaces all there is by a stream of the first entries, as many as
+// fit into chunk 0. It returns how many bytes these are.
+func (p *place) beginStream(st *stream, entries []byte, reserved uint16) (int, error) {
+	if err := p.truncate(st, 1); err != nil {
+		return 0, err
 	}
 	for {
-		n := min(len(keys), (s.chunkMax-headerSize)/elementSize)
-		t := table{}.with(keys[:n])
-		chunk := appendElements(t.header(), t.keys)
-		_, err := s.writeLocked([]write{{0, chunk}})
+		n := min(len(entries), (p.chunkSize()-headerSize)/st.entry*st.entry)
+		c := covered{n / st.entry, crc32.Checksum(entries[:n], castagnoli), reserved}
+		chunk := slices.Concat(c.header(), entries[:n])
+		_, err := p.write(st.series, []write{{0, chunk}})
 		if err == nil {
-			return content{image{chunk}, t}, nil
+			st.image, st.covered = image{chunk}, c
+			return n, nil
 		}
-		if !tooLarge(err) || !s.shrinkLocked(len(chunk)) {
-			return content{}, err
+		if !tooLarge(err) || !p.shrink(len(chunk)) {
+			return 0, err
 		}
 	}
 }
 
-// plan returns the writes, in crash-safe order, that append elements to the
-// table in im. Its last chunk has end bytes of the table; what follows these is
-// surplus. t is the table after the append.
-func plan(im image, end int, t table, elements []byte, chunkMax int) ([]write, error) {
+// replace makes entries the stream's only ones, by one change: the stream has
+// the old ones or the new ones, or it fails with errReplace and has the old ones.
+func (p *place) replace(st *stream, entries []byte, reserved uint16) error {
+	c := covered{len(entries) / st.entry, crc32.Checksum(entries, castagnoli), reserved}
+	chunk := slices.Concat(c.header(), entries)
+	if len(chunk) > p.chunkMax {
+		return errReplace
+	}
+	if _, err := p.write(st.series, []write{{0, chunk}}); err != nil {
+		if tooLarge(err) {
+			return fmt.Errorf("%w: %w", errReplace, err)
+		}
+		return err
+	}
+	// Chunks after it are surplus now.
+	im := image{chunk}
+	if len(st.image) > 1 {
+		im = append(im, st.image[1:]...)
+	}
+	st.image, st.covered = im, c
+	return p.truncate(st, 1)
+}
+
+// uncover makes the header vouch for the first n entries only, at least one, so
+// that the others can be written over.
+func (p *place) uncover(st *stream, n int) error {
+	c := covered{n, crc32.Checksum(st.entries(n), castagnoli), st.reserved}
+	writes := []write{{0, slices.Concat(c.header(), st.image[0][headerSize:])}}
+	if _, err := p.write(st.series, writes); err != nil {
+		return err
+	}
+	st.apply(writes)
+	st.covered = c
+	return nil
+}
+
+// plan returns the writes, in crash-safe order, that append entries to the
+// stream and make its header vouch for what want says. Its last chunk has end
+// bytes that stay; what follows these is surplus.
+func plan(st *stream, end int, want covered, entries []byte, chunkMax int) ([]write, error) {
+	im, size := st.image, st.entry
 	last := len(im) - 1
-	room := max(0, chunkMax-end) / elementSize * elementSize
-	n := min(room, len(elements))
-	grown := slices.Concat(im[last][:end], elements[:n])
-	elements = elements[n:]
+	room := max(0, chunkMax-end) / size * size
+	n := min(room, len(entries))
+	grown := slices.Concat(im[last][:end], entries[:n])
+	entries = entries[n:]
 
 	var writes []write
 	if last > 0 && (n > 0 || end < len(im[last])) {
 		writes = append(writes, write{last, grown})
 	}
 	next := last
-	for chunk := range slices.Chunk(elements, chunkMax/elementSize*elementSize) {
+	for chunk := range slices.Chunk(entries, chunkMax/size*size) {
 		next++
 		writes = append(writes, write{next, chunk})
 	}
@@ -120,54 +166,58 @@ func plan(im image, end int, t table, elements []byte, chunkMax int) ([]write, e
 	if last == 0 {
 		first = grown
 	}
-	return append(writes, write{0, slices.Concat(t.header(), first[headerSize:])}), nil
+	return append(writes, write{0, slices.Concat(want.header(), first[headerSize:])}), nil
 }
 
-// after returns the image that the writes make of im.
-func (im image) after(writes []write) image {
-	im = slices.Clone(im)
+// apply makes the image what the writes have made of what is stored.
+func (st *stream) apply(writes []write) {
 	for _, w := range writes {
-		if w.chunk == len(im) {
-			im = append(im, nil)
+		if w.chunk == len(st.image) {
+			st.image = append(st.image, nil)
 		}
-		im[w.chunk] = w.value
+		st.image[w.chunk] = w.value
 	}
-	return im
 }
 
-// writeLocked sets attributes in order, up to the first that fails.
-func (s *Store) writeLocked(writes []write) (failed write, err error) {
+// write sets attributes in order, up to the first that fails.
+func (p *place) write(s series, writes []write) (failed write, err error) {
 	for _, w := range writes {
-		if err := s.medium.set(chunkName(w.chunk), w.value); err != nil {
+		if err := p.set(s.chunk(w.chunk), w.value); err != nil {
 			return w, err
 		}
-		s.written.Add(uint64(len(w.value)))
 	}
 	return write{}, nil
 }
 
-// truncateLocked removes the chunks from n on, the last one first, so that what
+// truncate removes the chunks from n on, the last one first, so that what
 // remains has no gap at any time.
-func (s *Store) truncateLocked(im image, n int) error {
-	for i := len(im) - 1; i >= n; i-- {
-		if err := s.medium.remove(chunkName(i)); err != nil {
-			return err
+func (p *place) truncate(st *stream, n int) error {
+	for i := len(st.image) - 1; i >= n; i-- {
+		if st.image[i] != nil {
+			// A repair may have removed it, which leaves what unchanged looks at.
+			if err := p.medium.remove(st.chunk(i)); err != nil && !errors.Is(err, unix.ENODATA) {
+				return err
+			}
 		}
+		st.image = st.image[:i]
 	}
 	return nil
 }
 
-// shrinkLocked makes the chunk size less than one that was refused. It reports
-// false if that is too small.
-func (s *Store) shrinkLocked(refused int) bool {
-	size := s.chunkMax
+// chunkSize returns the size to which chunks may be grown.
+func (p *place) chunkSize() int { return min(p.chunkMax, chunkSizeUsual) }
+
+// shrink makes the chunk size less than one that was refused. It reports false
+// if that is too small.
+func (p *place) shrink(refused int) bool {
+	size := p.chunkMax
 	for size >= refused {
 		size /= 2
 	}
 	if size < chunkSizeMin {
 		return false
 	}
-	s.chunkMax = size
+	p.chunkMax = size
 	return true
 }
 

@@ -21,7 +21,6 @@ import (
 	"vhost-user-9p/ninep/virtio9p"
 	"vhost-user-9p/qidpath"
 	"vhost-user-9p/vhostuser"
-	"vhost-user-9p/xattrstore"
 )
 
 // daemon is everything that is open while front ends are served.
@@ -100,11 +99,9 @@ func (d *daemon) openDevice() error {
 	if err := d.opts.chooseModel(root, d.log); err != nil {
 		return err
 	}
-	store, err := xattrstore.Open(root, xattrstore.Config{ReadOnly: d.opts.readOnly, Logger: d.log})
-	if err != nil {
-		return fmt.Errorf("--shared-dir %q: %w", d.opts.sharedDir, err)
+	if err := d.openTable(root); err != nil {
+		return err
 	}
-	d.table = qidpath.New(qidpath.Config{Store: store, Logger: d.log})
 	d.flusher = flush.New(d.table.Flush, d.log)
 	d.atClose(d.closeTable)
 	backend, err := hostfs.New(hostfs.Config{

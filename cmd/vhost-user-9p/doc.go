@@ -18,4 +18,9 @@
 //	0  ended by SIGTERM or SIGINT, or the connection given with --fd has ended
 //	1  could not start or go on; a second signal before the first was carried out
 //	2  the command line is wrong
+//
+// # Stored file IDs
+//
+// With the first argument "qid" it serves nothing, but looks at what is stored (qid.go); the
+// exit status is then that of the subcommand.
 package main

@@ -14,6 +14,8 @@ import (
 
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/throttle"
+	"vhost-user-9p/qidpath"
+	"vhost-user-9p/xattrstore"
 )
 
 // options is the command line, checked as far as that is possible without opening
@@ -43,6 +45,11 @@ type options struct {
 	maxMsize uint32 // bytes
 	threads  int    // 0: as many as processors
 	nofile   uint64 // 0: the hard limit
+
+	qidForget bool // --qid-store none: qidStore does not count
+	qidStore  xattrstore.Mode
+	qidLayout qidpath.Layout
+	stateDir  string // empty: the default
 
 	limits     throttle.Limits
 	limited    bool   // by flags
@@ -86,6 +93,9 @@ var settings = append([]setting{
 	{name: "multidevs", parse: parseMultiDevs},
 	{name: "qmp", parse: func(o *options, s string) error { return parseSocketPath(s, &o.qmp) }},
 	{name: "writeout", parse: parseWriteOut},
+	{name: "qid-store", parse: parseQIDStore},
+	{name: "qid-layout", parse: parseQIDLayout},
+	{name: "state-dir", parse: func(o *options, s string) error { return parseNonEmpty(s, "a directory", &o.stateDir) }},
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},
 	{name: "rlimit-nofile", parse: parseNofile},
@@ -177,6 +187,10 @@ func (o *options) check() error {
 		return errors.New("no directory to serve: --shared-dir DIR is needed")
 	case o.tag == "":
 		return errors.New("no mount tag: --tag TAG is needed, the name by which the guest mounts the directory")
+	case o.multiDevs != hostfs.Remap && o.qidLayout != qidpath.Prefix:
+		return fmt.Errorf("--qid-layout %s is for --multidevs remap: with %s, file IDs are inode numbers", o.qidLayout, o.multiDevs)
+	case o.qidForget && o.stateDir != "":
+		return errors.New("--state-dir is for a table of file IDs that is stored: --qid-store none is not")
 	case o.group != "" && o.socketPath == "" && (o.metrics == nil || o.metrics.network != "unix"):
 		return errors.New("--socket-group is for a socket that the daemon makes, with --socket-path or --metrics-listen unix:PATH")
 	}

@@ -15,6 +15,8 @@ import (
 
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/throttle"
+	"vhost-user-9p/qidpath"
+	"vhost-user-9p/xattrstore"
 )
 
 func TestBadCommandLines(t *testing.T) {
@@ -84,6 +86,16 @@ func TestBadCommandLines(t *testing.T) {
 		"no monitor":                 {with("--qmp="), exitUsage, `--qmp "" is empty, needed is the path of a socket`},
 		"long path of a monitor":     {with("--qmp=" + limit(108)), exitUsage, `--qmp ".*" has 108 bytes`},
 		"folder of a monitor":        {with("--qmp=/none/qmp"), exitFailure, `--qmp "/none/qmp": its folder: open /none: no such file`},
+		"qid store":                  {with("--qid-store=disk"), exitUsage, `--qid-store "disk" is not one of auto, xattr, file, none`},
+		"no qid store":               {with("--qid-store="), exitUsage, `--qid-store "" is not one of`},
+		"qid layout":                 {with("--qid-layout=Suffix"), exitUsage, `--qid-layout "Suffix" is not one of prefix, suffix`},
+		"layout of inode numbers":    {with("--qid-layout=suffix", "--multidevs=warn"), exitUsage, `--qid-layout suffix is for --multidevs remap: with warn,`},
+		"no state directory":         {with("--state-dir="), exitUsage, `--state-dir "" is empty`},
+		"state that is not stored":   {with("--state-dir=/s", "--qid-store=none"), exitUsage, `--state-dir is for a table of file IDs that is stored`},
+		"state in the share":         {with("--state-dir=" + dir + "/deep/down"), exitFailure, `--state-dir ".*/deep/down" is in the shared directory`},
+		"state is the share":         {with("--state-dir=" + dir), exitFailure, `--state-dir ".*" is in the shared directory`},
+		"state directory is a file":  {with("--state-dir=" + file), exitFailure, `--state-dir ".*/file": not a directory`},
+		"state directory below one":  {with("--state-dir=" + file + "/state"), exitFailure, `--state-dir ".*/file/state": not a directory`},
 		"writeout":                   {with("--writeout=later"), exitUsage, `--writeout "later" is not immediate`},
 		"no writeout":                {with("--writeout="), exitUsage, `--writeout "" is not immediate`},
 		"no security model":          {with("--security-model="), exitUsage, `--security-model "" is not one of`},
@@ -172,6 +184,10 @@ func TestGoodValues(t *testing.T) {
 		"multidevs":              {[]string{"--multidevs=forbid"}, func(o *options) { o.multiDevs = hostfs.Forbid }},
 		"multidevs warn":         {[]string{"--multidevs=remap", "--multidevs=warn"}, func(o *options) { o.multiDevs = hostfs.Warn }},
 		"monitor":                {[]string{"--qmp=/run/qmp"}, func(o *options) { o.qmp = "/run/qmp" }},
+		"no qid store":           {[]string{"--qid-store=none"}, func(o *options) { o.qidForget = true }},
+		"qid store":              {[]string{"--qid-store=none", "--qid-store=file"}, func(o *options) { o.qidStore = xattrstore.ModeFile }},
+		"qid layout":             {[]string{"--qid-layout=suffix"}, func(o *options) { o.qidLayout = qidpath.Suffix }},
+		"state directory":        {[]string{"--state-dir=state"}, func(o *options) { o.stateDir = "state" }},
 		"writeout":               {[]string{"--writeout=immediate"}, func(o *options) { o.writeOut = true }},
 		"statfs type":            {[]string{"--statfs-type=v9fs"}, func(o *options) { o.fsType = 0x01021997 }},
 		"statfs type by number":  {[]string{"--statfs-type=0XFFFFFFFF"}, func(o *options) { o.fsType = 0xffffffff }},

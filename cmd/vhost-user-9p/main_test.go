@@ -19,8 +19,16 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(asDaemon)
 		main()
 	}
+	state, err := os.MkdirTemp("", "state")
+	if err == nil {
+		err = os.Setenv("STATE_DIRECTORY", state) // not this machine's
+	}
+	if err != nil {
+		panic(err)
+	}
 	before := openFiles()
 	status := m.Run()
+	_ = os.RemoveAll(state)
 	if after := openFiles(); status == 0 && len(after) > len(before) {
 		fmt.Fprintf(os.Stderr, "files left open: before %v, after %v\n", before, after)
 		status = 1

@@ -4,6 +4,7 @@ package main
 
 // usage is what --help prints.
 const usage = `Usage: vhost-user-9p --socket-path PATH --shared-dir DIR --tag TAG [FLAG]...
+       vhost-user-9p qid dump|check|repair [FLAG]... DIR
 
 vhost-user-9p shares a directory of this machine with a virtual machine. QEMU
 connects to its socket and shares the guest's memory with it; from then on it
@@ -83,6 +84,24 @@ What is shared
         Have what the guest writes sent to the disk at once, so that it does not
         stay in the host's memory besides the guest's. Writing takes longer, and
         nothing is promised: that is for fsync.
+
+File IDs
+  --qid-store auto|xattr|file|none                             (default: auto)
+        Where the table is that keeps file IDs the same. xattr: in extended
+        attributes of the shared directory, which the guest does not see. file:
+        in the state directory. auto: xattr, and file where they have no room
+        for it or may not be written (--readonly). none: nowhere, and each start
+        may give other IDs.
+  --qid-layout prefix|suffix                                 (default: prefix)
+        What IDs look like. suffix: as QEMU's multidevs=remap makes them, so
+        that a guest that used QEMU's own 9P server sees the same.
+  --state-dir DIR       (default: $STATE_DIRECTORY, which systemd sets, else
+                         /var/lib/vhost-user-9p if the daemon is root, else
+                         ~/.local/state/vhost-user-9p)
+        Where files of the daemon's are kept: the table, with --qid-store, and
+        the IDs of files on file systems that use all of 64 bits for inode
+        numbers (FUSE, NFS). All daemons that share a directory must use the
+        same one. It is made if it is missing.
 
 Who owns what
   --security-model MODEL            (default: passthrough if the daemon is root,
@@ -181,6 +200,10 @@ Others
         Print the version, and exit.
   --help, -h
         Print this, and exit.
+
+Stored file IDs: 'vhost-user-9p qid dump DIR' prints what is stored for the
+shared directory DIR, 'qid check DIR' says what is wrong with it, and 'qid
+repair DIR' repairs it. 'vhost-user-9p qid --help' says more.
 
 Signals: SIGTERM or SIGINT finishes the requests that are being executed, stores
 what must be, removes the socket and exits; a second one exits at once. SIGHUP

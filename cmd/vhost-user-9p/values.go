@@ -17,6 +17,8 @@ import (
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/virtio9p"
+	"vhost-user-9p/qidpath"
+	"vhost-user-9p/xattrstore"
 )
 
 const (
@@ -128,6 +130,28 @@ func parseMultiDevs(o *options, s string) error {
 		return errors.New("is not one of remap, forbid, warn")
 	}
 	o.multiDevs = m
+	return nil
+}
+
+func parseQIDStore(o *options, s string) error {
+	if s == "none" {
+		o.qidForget = true
+		return nil
+	}
+	m, err := xattrstore.ParseMode(s)
+	if err != nil {
+		return errors.New("is not one of auto, xattr, file, none")
+	}
+	o.qidForget, o.qidStore = false, m
+	return nil
+}
+
+func parseQIDLayout(o *options, s string) error {
+	l, ok := qidpath.ParseLayout(s)
+	if !ok {
+		return errors.New("is not one of prefix, suffix")
+	}
+	o.qidLayout = l
 	return nil
 }
 

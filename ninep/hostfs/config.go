@@ -7,13 +7,27 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+
+	"vhost-user-9p/qidpath"
 )
 
 // QIDPaths gives each file of the export the path of its QID: the same for the
-// same (dev, ino) for as long as the FS lives, and never the same for two.
+// same file for as long as the FS lives, and never the same for two. It is a
+// *qidpath.Table.
 type QIDPaths interface {
-	// dev is st_dev, as makedev(3) builds it.
-	Path(dev, ino uint64) (uint64, error)
+	// PathUnsettled returns the path of the file ino on the file system that has
+	// the number dev, which is st_dev as makedev(3) builds it. If that is not known,
+	// the error is qidpath.ErrUnknownDevice. No guest may see the path before Settle
+	// has returned.
+	PathUnsettled(dev, ino uint64) (uint64, error)
+	Settle()
+
+	// Bind says which file system has the number dev now: its identity, zero if
+	// it has none, and the other numbers under which there is that identity.
+	Bind(dev uint64, id qidpath.Identity, twins []uint64)
+
+	// Forget says that file systems may have other numbers now.
+	Forget()
 }
 
 // Config says what an FS serves and how.

@@ -238,11 +238,14 @@ func (f *file) newEntry(t *thread, name *byte) (ninep.QID, error) {
 		return ninep.QID{}, e
 	}
 	key := keyOf(&t.stx)
-	path, e := f.at.fs.path(key.dev, key.ino)
+	qid := ninep.QID{Type: qidType(t.stx.Mode), Version: f.n.traits.qidVersion(&t.stx)}
+	path, e := f.at.fs.entryPath(t, f.n, name, &key)
 	if e != 0 {
 		return ninep.QID{}, e
 	}
-	return ninep.QID{Type: qidType(t.stx.Mode), Version: f.n.traits.qidVersion(&t.stx), Path: path}, nil
+	f.at.fs.qidPaths.Settle()
+	qid.Path = path
+	return qid, nil
 }
 
 // Link implements ninep.File.

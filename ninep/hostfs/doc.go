@@ -75,9 +75,11 @@
 // # Lock order
 //
 //	handle.dir.mu (held over getdents64)
-//	  the locks of QIDPaths
+//	  mounts.mu
+//	    the locks of QIDPaths
 //	attaches.rootMu
-//	  the locks of QIDPaths
+//	  mounts.mu
+//	    the locks of QIDPaths
 //	lockFile.mu (held over fcntl)
 //	  lockTable.mu
 //	fileMeta.dirs, in the order of their index (held over system calls, and with flock(2)
@@ -86,7 +88,7 @@
 //	under any of them, but lockTable.mu, a pin may have to find a file again:
 //	  a claim of a node or open file (busy)
 //	    handle.dir.mu of an open file that nobody has pinned
-//	nodeShard.mu, fileHandles.mu, attaches.mu, mounts.mu: nothing is locked under these
+//	nodeShard.mu, fileHandles.mu, attaches.mu: nothing is locked under these
 //
 // # Sources
 //

@@ -31,6 +31,7 @@ type FS struct {
 	statfsType uint32 // 0: the host's
 
 	procFD   int32 // O_PATH on /proc/self/fd
+	topFD    int32 // the root
 	creds    credentials
 	mounts   mounts
 	devices  devices
@@ -67,9 +68,11 @@ func New(cfg Config) (*FS, error) {
 		fileMode:   cfg.FileMode,
 		dirMode:    cfg.DirMode,
 		procFD:     -1,
+		topFD:      -1,
 		creds:      processCredentials(),
 	}
 	fs.mounts.fd, fs.attaches.rootFD = -1, -1
+	fs.mounts.forget = cfg.QIDPaths.Forget
 	fs.fds.max = int64(cfg.MaxDescriptors)
 	fs.handles.fs = fs
 	fs.nodes.init(fs)
@@ -94,6 +97,9 @@ func (fs *FS) open(cfg *Config) error {
 		fs.mounts.fd = fd
 	}
 
+	if fs.topFD, err = dupOrOpen(cfg.Root, "the root", 0); err != nil {
+		return err
+	}
 	if err := fs.openModel(cfg.Root); err != nil {
 		return err
 	}
@@ -147,7 +153,7 @@ func (fs *FS) Close() error {
 		fs.fds.close(fs.attaches.rootFD)
 		fs.attaches.rootFD = -1
 	}
-	for _, fd := range []*int32{&fs.procFD, &fs.mounts.fd} {
+	for _, fd := range []*int32{&fs.procFD, &fs.topFD, &fs.mounts.fd} {
 		if *fd >= 0 {
 			closeFD(*fd)
 			*fd = -1

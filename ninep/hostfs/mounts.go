@@ -3,18 +3,20 @@
 package hostfs
 
 import (
-	"bytes"
 	"math"
-	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/qidpath/fsid"
 )
 
 // mounts knows in which directory entries the inode number is not that of the file
 // a walk comes to.
 type mounts struct {
-	fd int32 // /proc/self/mountinfo, or -1
+	fd     int32  // /proc/self/mountinfo, or -1
+	forget func() // called when the table has changed, under mu
 
 	mu    sync.Mutex
 	poll  unix.PollFd
@@ -38,14 +40,46 @@ func (m *mounts) look(n *node) dirLook {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.poll.Fd, m.poll.Events = m.fd, unix.POLLPRI
-	// The kernel tells a change of the mount table once, by POLLERR and POLLPRI.
-	if changed, e := ppollNow(&m.poll); changed || e != 0 || m.names == nil {
-		if !m.readLocked() {
-			return dirLook{all: true}
-		}
+	m.refreshLocked()
+	if m.names == nil && !m.readLocked() {
+		return dirLook{all: true}
 	}
 	return dirLook{points: m.names[n.mnt]}
+}
+
+// refresh drops what rests on the table if that has changed.
+func (m *mounts) refresh() {
+	if m.fd < 0 {
+		m.forget() // for all that is known
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refreshLocked()
+}
+
+func (m *mounts) refreshLocked() {
+	m.poll.Fd, m.poll.Events = m.fd, unix.POLLPRI
+	// The kernel tells a change once, by POLLERR and POLLPRI: what it means is done
+	// before somebody else can ask.
+	if changed, e := ppollNow(&m.poll); changed || e != 0 {
+		m.names = nil
+		m.forget()
+	}
+}
+
+// text returns the table, or nothing.
+func (m *mounts) text() []byte {
+	if m.fd < 0 {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	text, e := readAll(m.fd)
+	if e != 0 {
+		return nil
+	}
+	return text
 }
 
 // needed reports whether ent of the directory n must be looked at.
@@ -73,50 +107,17 @@ func (m *mounts) readLocked() bool {
 		return false
 	}
 	m.names = make(map[uint32]mountPoints)
-	for line := range bytes.Lines(table) {
-		parent, name, ok := parseMount(line)
-		if !ok {
+	for mount := range fsid.Mounts(table) {
+		name := mount.Point[strings.LastIndexByte(mount.Point, '/')+1:]
+		if name == "" {
 			continue
 		}
-		if m.names[parent] == nil {
-			m.names[parent] = make(mountPoints)
+		if m.names[mount.Parent] == nil {
+			m.names[mount.Parent] = make(mountPoints)
 		}
-		m.names[parent][name] = struct{}{}
+		m.names[mount.Parent][name] = struct{}{}
 	}
 	return true
-}
-
-// parseMount returns the last element of a mount point and the mount that it is on:
-//
-//	36 35 98:0 /root /mnt/point rw - ext3 /dev/root rw
-func parseMount(line []byte) (parent uint32, name string, ok bool) {
-	fields := bytes.SplitN(line, []byte{' '}, 6)
-	if len(fields) < 6 {
-		return 0, "", false
-	}
-	id, err := strconv.ParseUint(string(fields[1]), 10, 32)
-	if err != nil {
-		return 0, "", false
-	}
-	point := fields[4]
-	last := unescape(point[bytes.LastIndexByte(point, '/')+1:])
-	return uint32(id), last, last != ""
-}
-
-// unescape undoes the kernel's \ooo for white space and backslashes.
-func unescape(s []byte) string {
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if v, err := strconv.ParseUint(string(s[i+1:i+4]), 8, 8); err == nil {
-				out = append(out, byte(v))
-				i += 3
-				continue
-			}
-		}
-		out = append(out, s[i])
-	}
-	return string(out)
 }
 
 // readAll reads a file of the kernel's from its beginning.

@@ -170,25 +170,3 @@ func TestOverlay(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 }
-
-func TestParseMount(t *testing.T) {
-	for _, tc := range []struct {
-		line   string
-		parent uint32
-		name   string
-		ok     bool
-	}{
-		{"36 35 98:0 /mnt1 /mnt/point rw,noatime master:1 - ext3 /dev/root rw", 35, "point", true},
-		{`36 35 0:52 / /srv/a\040b\134c\011 rw - tmpfs none rw`, 35, "a b\\c\t", true},
-		{`36 35 0:52 / /srv/a\04 rw - tmpfs none rw`, 35, `a\04`, true},
-		{"22 1 254:0 / / rw - ext4 /dev/vda rw", 1, "", false},
-		{"22 x 254:0 / /a rw", 0, "", false},
-		{"22 1 254:0", 0, "", false},
-		{"", 0, "", false},
-	} {
-		parent, name, ok := parseMount([]byte(tc.line))
-		if ok != tc.ok || ok && (parent != tc.parent || name != tc.name) {
-			t.Errorf("%q: %d %q %v", tc.line, parent, name, ok)
-		}
-	}
-}

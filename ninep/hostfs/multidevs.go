@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
-
-	"vhost-user-9p/ninep"
 )
 
 // MultiDevs says what becomes of files that are on another device than the export's
@@ -51,21 +49,6 @@ type devices struct {
 	how  MultiDevs
 	root uint32      // the export's root is on this one
 	told atomic.Bool // that there are others
-}
-
-// path returns the QID path of a file.
-func (fs *FS) path(dev uint32, ino uint64) (uint64, unix.Errno) {
-	if fs.devices.how != Remap {
-		return fs.inodePath(dev, ino)
-	}
-	path, err := fs.qidPaths.Path(devOf(dev), ino)
-	if err != nil {
-		if e, ok := ninep.Errno(err); ok {
-			return 0, e
-		}
-		return 0, unix.ENFILE // as QEMU says it
-	}
-	return path, 0
 }
 
 func (fs *FS) inodePath(dev uint32, ino uint64) (uint64, unix.Errno) {

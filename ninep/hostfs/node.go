@@ -279,11 +279,12 @@ func (fs *FS) adopt(t *thread, fd int32, from *node) (*node, unix.Errno) {
 			}
 			return n, 0
 		}
-		path, e := fs.path(key.dev, key.ino)
+		path, e := fs.path(fd, &key, from)
 		if e != 0 {
 			fs.fds.close(fd)
 			return nil, e
 		}
+		fs.qidPaths.Settle() // before the node can be found
 		if from != nil && from.mnt == key.mnt {
 			typ.traits = from.traits
 		} else {

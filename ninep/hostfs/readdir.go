@@ -40,6 +40,7 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 		return unix.ENOTDIR
 	}
 	t := f.thread(c)
+	defer f.at.fs.qidPaths.Settle()
 	look := f.at.fs.mounts.look(f.n)
 
 	fd, e := h.pin(t)
@@ -138,19 +139,25 @@ func (f *file) entryQID(t *thread, look dirLook, ent *dirent) (ninep.QID, bool, 
 	case string(ent.name) == ".." && f.n == f.at.root:
 		return ninep.QID{Type: ninep.QTDir, Path: f.n.path}, true, nil
 	}
-	dev, ino := f.n.dev, ent.ino
+	var name *byte // where it may lead to another device
+	key := nodeKey{ino: ent.ino, dev: f.n.dev, mnt: f.n.mnt}
 	if look.needed(f.n, ent) {
-		switch e := f.n.statxEntry(t, t.cname(ent.name), statxIdentity); e {
+		if name = t.cname(ent.name); string(ent.name) == ".." {
+			name = dotdot
+		}
+		switch e := f.n.statxEntry(t, name, statxIdentity); e {
 		case 0:
-			key := keyOf(&t.stx)
-			dev, ino = key.dev, key.ino
+			key = keyOf(&t.stx)
 			ent.typ = uint8(t.stx.Mode >> 12)
 		case unix.ENOENT:
 			return ninep.QID{}, false, nil
 		default: // what the directory says is better than no listing
 		}
 	}
-	path, e := f.at.fs.path(dev, ino)
+	path, e := f.at.fs.entryPath(t, f.n, name, &key)
+	if e == unix.ENOENT { // gone since
+		return ninep.QID{}, false, nil
+	}
 	if e == unix.ENODEV {
 		// It stands there, but may not be walked to: the number is that of what is covered.
 		path, e = ent.ino, 0

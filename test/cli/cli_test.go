@@ -131,8 +131,9 @@ var badValues = map[string][]string{
 	"squash-gid":     {"", "x", "-1", "4294967296", "1.5"},
 	"xattrmap":       {"", "x", ":ok:all", ":good:all:::", ":map:::", ":map::user.a.::ok:all:::"},
 	"metrics-listen": {"", "x", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "unix:", "unix:/nonexistent/socket"},
-	"qid-store":      {"", "x"},
-	"qid-layout":     {"", "x"},
+	"qid-store":      {"", "x", "Auto", "xattr,file"},
+	"qid-layout":     {"", "x", "Suffix"},
+	"state-dir":      {"", "/dev/null", "/dev/null/state", "/proc/state"},
 	"qmp":            {"", "/nonexistent/socket"},
 }
 

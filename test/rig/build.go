@@ -65,9 +65,18 @@ func Program(t testing.TB, pkg string) string {
 }
 
 // Main is the TestMain of packages that use Program: it runs the tests, and removes what
-// was built.
+// was built. Daemons that are not told otherwise keep their state in a folder of the
+// tests'.
 func Main(m *testing.M) {
+	state, err := os.MkdirTemp("", "v9p-state-")
+	if err == nil {
+		err = os.Setenv("STATE_DIRECTORY", state)
+	}
+	if err != nil {
+		panic(err)
+	}
 	code := m.Run()
+	_ = os.RemoveAll(state)
 	removePrograms()
 	os.Exit(code)
 }

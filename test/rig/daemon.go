@@ -106,7 +106,7 @@ func (d *Daemon) command() *exec.Cmd {
 			"--sandbox", "none", "--xattr", "--posix-acl", "--cache", "never", "--log-level", "warn",
 		}, args...)...)
 	}
-	args = append(args, "--metrics-listen", "unix:"+d.metrics())
+	args = append(args, "--metrics-listen", "unix:"+d.metrics(), "--state-dir", filepath.Join(d.dir, "state"))
 	return exec.Command(Binary(d.t), append(args, d.args...)...)
 }
 

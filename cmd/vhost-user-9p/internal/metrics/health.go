@@ -31,8 +31,8 @@ func Health(qids qidpath.Stats) error {
 	if qids.Volatile > 0 {
 		reasons = append(reasons, fmt.Sprintf("%d entries are not stored", qids.Volatile))
 	}
-	if qids.FullMap > 0 {
-		reasons = append(reasons, fmt.Sprintf("the table is full, %d files are not in it", qids.FullMap))
+	if qids.VolatileNumbers > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d numbers of single files are not stored", qids.VolatileNumbers))
 	}
 	return errors.New("file IDs may change at the next start: " + strings.Join(reasons, ", "))
 }

@@ -85,7 +85,7 @@ func sample() Sources {
 		},
 		QIDs: func() qidpath.Stats {
 			return qidpath.Stats{
-				Entries: 401, Volatile: 402, FullMap: 403, Loads: 404, Stores: 405, BytesStored: 406,
+				Entries: 401, Volatile: 402, Numbers: 403, VolatileNumbers: 410, Place: "file", Loads: 404, Stores: 405, BytesStored: 406,
 				LoadFailures:  map[qidpath.Reason]uint64{qidpath.ReasonRejected: 407},
 				StoreFailures: map[qidpath.Reason]uint64{qidpath.ReasonNoSpace: 408},
 				StoreTime:     409 * time.Second, LastStore: 1500 * time.Millisecond, Degraded: true,

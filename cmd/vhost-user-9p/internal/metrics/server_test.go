@@ -106,8 +106,8 @@ func TestHealth(t *testing.T) {
 			"file IDs may change at the next start: 1 stores failed (denied), 3 stores failed (no_space), 2 entries are not stored",
 		},
 		"full": {
-			qidpath.Stats{Degraded: true, FullMap: 5},
-			"file IDs may change at the next start: the table is full, 5 files are not in it",
+			qidpath.Stats{Degraded: true, VolatileNumbers: 5},
+			"file IDs may change at the next start: 5 numbers of single files are not stored",
 		},
 	} {
 		got := ""

@@ -26,6 +26,9 @@ func main() {
 // run is the program without the process: it returns the exit status. The end of ctx is
 // as good as a SIGTERM.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == qidCommand {
+		return runQID(args[1:], stdout, stderr)
+	}
 	opts, err := parseOptions(args)
 	switch {
 	case err != nil:

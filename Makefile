@@ -26,7 +26,7 @@ check: ## Run the quick part: units and in-process tests.
 lint: ## Check formatting, vet, static analysis, house rules, scripts.
 	@hack/lint.sh
 
-fuzz: ## Fuzz each target for FUZZTIME (60s).
+fuzz: ## Fuzz each target for FUZZTIME (30s).
 	@hack/test.sh fuzz
 
 soak: ## Run what takes longer than a test run should.

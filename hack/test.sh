@@ -8,7 +8,7 @@
 #
 #   all     every suite but the soak
 #   check   the quick ones: unit and race
-#   fuzz    the fuzz targets, FUZZTIME (60s) each
+#   fuzz    the fuzz targets, FUZZTIME (30s) each
 #   soak    the fuzz targets, random operations against the host and random operations in
 #           guests for 10 minutes each, a million files, the guests ten times over
 #   stress  load on guests, random operations for STRESSTIME (1m)
@@ -19,7 +19,7 @@ hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 . "$hack/lib.sh"
 cd "$hack/.."
 
-readonly FUZZTIME=${FUZZTIME:-60s}
+readonly FUZZTIME=${FUZZTIME:-30s}
 readonly STRESSTIME=${STRESSTIME:-1m}
 logs=$(mktemp -d "${TMPDIR:-/tmp}/vhost-user-9p-test.XXXXXX")
 passed=0 failed=0

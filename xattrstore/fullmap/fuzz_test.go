@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// FuzzLoad loads, appends to, and loads again what anyone may have put in the
+// FuzzNumbers loads, appends to, and loads again what anyone may have put in the
 // place of a full map.
-func FuzzLoad(f *testing.F) {
+func FuzzNumbers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		mem := newMemory()
 		mem.put("test.fullmap", content)

@@ -76,6 +76,9 @@ func (d *Daemon) isAllowed(line string) bool {
 	return slices.ContainsFunc(d.allowed, func(text string) bool { return strings.Contains(line, text) })
 }
 
+// StateDir is where the daemon keeps files of its own.
+func (d *Daemon) StateDir() string { return filepath.Join(d.dir, "state") }
+
 func (d *Daemon) logPath() string { return filepath.Join(d.dir, "log") }
 
 // Log returns all that the daemon has logged.
@@ -106,7 +109,7 @@ func (d *Daemon) command() *exec.Cmd {
 			"--sandbox", "none", "--xattr", "--posix-acl", "--cache", "never", "--log-level", "warn",
 		}, args...)...)
 	}
-	args = append(args, "--metrics-listen", "unix:"+d.metrics(), "--state-dir", filepath.Join(d.dir, "state"))
+	args = append(args, "--metrics-listen", "unix:"+d.metrics(), "--state-dir", d.StateDir())
 	return exec.Command(Binary(d.t), append(args, d.args...)...)
 }
 

@@ -309,7 +309,7 @@ func (g *Guest) Part(name string, timeout time.Duration) {
 func (g *Guest) Kill() {
 	g.t.Helper()
 	g.closeQMP()
-	g.process.end(2 * time.Second)
+	g.process.kill()
 	g.process = nil
 }
 

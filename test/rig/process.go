@@ -87,6 +87,15 @@ func (p *process) end(timeout time.Duration) {
 	}
 }
 
+// kill ends at once what the process has started, so that a script has nothing to do but
+// to clean up, and then the process.
+func (p *process) kill() {
+	for _, pid := range descendants(p.cmd.Process.Pid) {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+	p.end(2 * time.Second)
+}
+
 // descendants returns the ids of a process's children and theirs.
 func descendants(pid int) []int {
 	var all []int

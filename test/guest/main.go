@@ -11,6 +11,7 @@
 //	guest locks DIR
 //	guest xattr [-n SIZE] FILE
 //	guest inodes [-seed N] DIR
+//	guest ids [-seed N] DIR
 //	guest writers [-n N] DIR
 //	guest verifywriters DIR
 //	guest fsx [-seed N] [-ops N] [-for TIME] [-map none|read|write] [-nolinks] [-noappend] [-drop] DIR
@@ -91,6 +92,10 @@ func run(args []string) error {
 		"inodes": {
 			func(f *flag.FlagSet) { f.Uint64Var(&seed, "seed", 0, "order of the visit; 0: sorted") },
 			func(dir string) error { return inodes(dir, seed) },
+		},
+		"ids": {
+			func(f *flag.FlagSet) { f.Uint64Var(&seed, "seed", 0, "order of the visit") },
+			func(dir string) error { return ids(dir, seed) },
 		},
 		"writers": {
 			func(f *flag.FlagSet) { f.IntVar(&count, "n", 4, "how many") },

@@ -66,3 +66,19 @@ sleep 1000
 	l.enter(fmt.Sprintf("round %d, before the daemon was killed", k.round), output)
 	d.Start()
 }
+
+// TestUMLKilled kills the daemon again and again while a table grows, from attributes that
+// hold some dozen entries into the state directory.
+func TestUMLKilled(t *testing.T) {
+	s := newSite(t)
+	s.prepare(&volume{at: ".", disk: rig.MakeDisk(t, rig.DiskConfig{BlockSize: 1024})})
+	addSubmounts(t, s)
+	s.up(false)
+	l := newLedger(t)
+	d := rig.StartDaemon(t, s.export)
+	for round := range 6 {
+		killWhileNew(t, s, d, l, killing{round: round, few: 16, first: []string{submounts[round%len(submounts)]}})
+	}
+	l.whole("at the end", looked(t, d, 7))
+	wantTable(t, d, "file")
+}

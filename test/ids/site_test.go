@@ -64,11 +64,21 @@ func (s *site) prepare(v *volume) *volume {
 }
 
 // add adds a volume to a site that is up.
-func (s *site) add(v *volume) {
+func (s *site) add(v *volume) *volume {
 	s.t.Helper()
 	s.prepare(v)
 	s.mount(v)
 	s.place(v)
+	return v
+}
+
+// drop takes a volume away for good.
+func (s *site) drop(v *volume) {
+	s.t.Helper()
+	s.unplace(v)
+	s.unmount(v)
+	it := func(o *volume) bool { return o == v }
+	s.volumes, s.staged = slices.DeleteFunc(s.volumes, it), slices.DeleteFunc(s.staged, it)
 }
 
 // up mounts everything. Those that are no overlays are mounted in their order, or the
@@ -131,18 +141,26 @@ func (s *site) down() {
 	}
 	s.held = nil
 	for _, v := range slices.Backward(s.volumes) {
-		if v.at != "" {
-			rig.Unmount(s.t, filepath.Join(s.export, v.at))
-		}
+		s.unplace(v)
 	}
 	for _, v := range slices.Backward(s.staged) {
-		if v.disk != nil {
-			v.disk.Unmount()
-		} else {
-			rig.Unmount(s.t, v.stage)
-		}
+		s.unmount(v)
 	}
 	s.staged = nil
+}
+
+func (s *site) unplace(v *volume) {
+	if v.at != "" {
+		rig.Unmount(s.t, filepath.Join(s.export, v.at))
+	}
+}
+
+func (s *site) unmount(v *volume) {
+	if v.disk != nil {
+		v.disk.Unmount()
+	} else {
+		rig.Unmount(s.t, v.stage)
+	}
 }
 
 // moved takes the site down and sets it up again under other device numbers: each disk

@@ -78,11 +78,10 @@ func MountDisk(t testing.TB, mount string) {
 	MakeDisk(t, DiskConfig{}).Mount(mount, 0)
 }
 
-// Copy makes a copy of the image, with the same UUID on it.
+// Copy makes a copy of the image, with the same UUID on it. It must not be mounted.
 func (d *Disk) Copy() *Disk {
 	d.t.Helper()
 	c := &Disk{t: d.t, image: filepath.Join(Dir(d.t), "image"), fsType: d.fsType}
-	unix.Sync() // what is mounted has written all that there is
 	run(d.t, "cp", "--sparse=always", d.image, c.image)
 	d.t.Cleanup(c.Detach)
 	return c

@@ -21,6 +21,7 @@
 //	guest mail -id N -of N -n N DIR
 //	guest verifymail -of N -n N DIR
 //	guest look FILE
+//	guest forge DIR
 //	guest owners DIR
 //	guest ownersacls DIR
 //	guest changeowners DIR
@@ -115,6 +116,7 @@ func run(args []string) error {
 		"mail":           {several, func(dir string) error { return mail(dir, id, of, count) }},
 		"verifymail":     {several, func(dir string) error { return verifyMail(dir, of, count) }},
 		"look":           {nil, look},
+		"forge":          {nil, forge},
 		"owners":         {nil, owners},
 		"ownersacls":     {nil, ownersACLs},
 		"changeacls":     {nil, changeOwnersACLs},

@@ -55,8 +55,19 @@ fuzz() {
 
 # guests VEHICLE boots guests under it.
 guests() { suite "$1" go test -count=1 -tags boot -timeout 40m -v -run "$2" ./test/...; }
-uml() { guests uml UML; }
-qemu() { guests qemu QEMU; }
+uml() {
+	disk_tools
+	guests uml UML
+}
+qemu() {
+	disk_tools
+	guests qemu QEMU
+}
+
+# disk_tools sees to what makes the file systems that tests mount, if they can.
+disk_tools() {
+	((EUID)) || need_packages mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
+}
 
 # many_files lets guests hold a million files, with few descriptors for them.
 many_files() {
@@ -88,8 +99,7 @@ demo_command() {
 for what; do
 	case $what in
 	all)
-		# File systems that unit tests make, if they can.
-		((EUID)) || need_packages mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
+		disk_tools
 		unit
 		race
 		fuzz "$FUZZTIME"

@@ -6,7 +6,7 @@
 // numbers.
 //
 // They are built with the tag boot only, need root for loop devices and mounts, and take
-// about three minutes:
+// about four minutes:
 //
 //	go test -tags boot -timeout 20m ./test/ids
 //

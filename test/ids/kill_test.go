@@ -30,7 +30,7 @@ func killWhileNew(t *testing.T, s *site, d *rig.Daemon, l *ledger, k killing) {
 	t.Helper()
 	g := rig.UML(t, d, rig.GuestConfig{Script: look(k.round, k.first...) + fmt.Sprintf(`
 echo ready
-while [ ! -e go-%d ]; do :; done
+while [ ! -e go-%d ]; do sleep 0.02; done
 for n in 0 1 2 3; do $guest ids -seed %d new/%d-$n; done
 echo done
 sleep 1000

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report holds what the benchmarks measured, and writes it as a table, as JSON and
+// as a chart.
+package report
+
+import "time"
+
+// Result is what one system did in one case.
+type Result struct {
+	Rig    string  // how it was driven: "ring", "uml" or "qemu"
+	Case   string  // as in "read 4 KiB"
+	Depth  int     // requests in flight, 0 where the guest decides
+	System string  // "vhost-user-9p", "virtiofsd", "qemu" or "floor"
+	Rounds []Round // in the order of time, alternating with the other systems'
+}
+
+// Round is one measurement.
+type Round struct {
+	Operations int64
+	Bytes      int64         // of payload, both ways
+	Elapsed    time.Duration // by the wall clock
+	CPU        time.Duration // of all of the server's threads (QEMU's: but the virtual processors')
+	Switches   int64         // voluntary context switches of those threads
+}

@@ -27,8 +27,6 @@ const (
 	// has nothing to do waits for kicks, although another one that works will look at
 	// the ring when it is done.
 	slowCost = 20_000
-	// maxCost is the longest time of an operation that counts for what one takes.
-	maxCost = 1_000_000
 )
 
 // service is one queue being served, from Start to Stop.
@@ -192,7 +190,9 @@ func (s *service) acquire() *request {
 // Preconditions: s.mu is held.
 func (s *service) measure(r *request) {
 	cost := s.cost.Load()
-	s.cost.Store(cost + (min(r.call.Ended-r.call.Began, maxCost)-cost)/8)
+	// One that took much longer than others had lost its processor, more likely than not.
+	took := min(r.call.Ended-r.call.Began, 4*cost+2_000)
+	s.cost.Store(cost + (took-cost)/8)
 }
 
 // release takes back the memory of a request that has been answered. Preconditions: s.mu

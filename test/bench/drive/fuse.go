@@ -101,7 +101,7 @@ func (f *FUSE) Prepare(c cases.Case, depth int) {
 
 // Run implements Server.
 func (f *FUSE) Run(d time.Duration) report.Round {
-	r := measured(f.ring.tb, f.pid, func() report.Round { return f.loop.run(d) })
+	r := measured(f.ring.tb, f.pid, func() report.Round { return f.loop.run(d, unlimited) })
 	r.Bytes = r.Operations * int64(f.size)
 	return r
 }

@@ -4,6 +4,7 @@ package drive
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type loop struct {
 
 	busy     int // slots in flight
 	begun    int64
+	most     int64 // operations to begin
 	over     bool
 	deadline time.Duration
 	failed   error
@@ -58,6 +60,9 @@ type loop struct {
 // epoch is what times are relative to.
 var epoch = time.Now()
 
+// unlimited is a number of operations that is not reached.
+const unlimited = math.MaxInt64
+
 // patience is how long a server may take beyond the time of a measurement.
 const patience = 20 * time.Second
 
@@ -67,9 +72,9 @@ func (l *loop) start(c cases.Case, slots []slot) {
 	l.used = make([]virtqtest.Used, len(slots))
 }
 
-// run measures for a time. Operations that are in flight at its end are waited for: all
-// that were begun are counted, and the time they take.
-func (l *loop) run(d time.Duration) report.Round {
+// run measures for a time, or until so many operations are begun. Those that are in
+// flight at the end are waited for: all that were begun are counted, and the time they take.
+func (l *loop) run(d time.Duration, most int64) report.Round {
 	l.tb.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -81,7 +86,7 @@ func (l *loop) run(d time.Duration) report.Round {
 	defer watchdog.Stop()
 
 	l.latency = histogram{}
-	l.begun, l.over = 0, false
+	l.begun, l.most, l.over = 0, most, false
 	start := time.Since(epoch)
 	l.deadline = start + d
 	end := start
@@ -159,7 +164,7 @@ func (l *loop) answered(u virtqtest.Used, now time.Duration) {
 	l.busy--
 	// One slot looks at the clock: if all have the same to do and are answered in turn,
 	// all end with the same number of operations.
-	if i == 0 && now >= l.deadline {
+	if i == 0 && now >= l.deadline || l.begun >= l.most {
 		l.over = true
 	}
 	if !l.over {

@@ -89,9 +89,15 @@ func (p *NineP) Prepare(c cases.Case, depth int) {
 
 // Run implements Server.
 func (p *NineP) Run(d time.Duration) report.Round {
-	r := measured(p.ring.tb, p.pid, func() report.Round { return p.loop.run(d) })
+	r := measured(p.ring.tb, p.pid, func() report.Round { return p.loop.run(d, unlimited) })
 	r.Bytes = r.Operations * int64(p.size)
 	return r
+}
+
+// Count makes a number of operations of what was prepared, at least as many as are in
+// flight.
+func (p *NineP) Count(n int64) report.Round {
+	return measured(p.ring.tb, p.pid, func() report.Round { return p.loop.run(time.Hour, n) })
 }
 
 // Finish implements Server.

@@ -162,5 +162,5 @@ func (r *ring) interrupt() {
 func (r *ring) call(m *message, check func(*message, uint32) bool) {
 	r.tb.Helper()
 	l := loop{tb: r.tb, to: r, check: check, slots: []slot{{messages: []*message{m}}}, used: make([]virtqtest.Used, 1), each: 1}
-	l.run(0)
+	l.run(0, 1)
 }

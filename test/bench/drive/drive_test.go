@@ -72,6 +72,13 @@ func TestFUSE(t *testing.T) {
 	checkTree(t, dir)
 }
 
+func TestFloor(t *testing.T) {
+	dir := export(t)
+	every(t, drive.NewFloor(t, rig.Program(t, "test/bench/floor"), dir))
+	every(t, drive.NewPlainLoop(t, rig.Program(t, "test/bench/floor"), dir))
+	checkTree(t, dir)
+}
+
 // checkTree fails the test if what was made is not gone.
 func checkTree(t *testing.T, dir string) {
 	t.Helper()

@@ -231,8 +231,8 @@ func (f *FUSE) io(slot int, opcode uint32, node, fh uint64, fileSize, size int, 
 		m = f.ring.lay("write", l)
 		m.written = fuseOut + fuseWrote
 	}
-	at := newPlaces(slot, fileSize, size, sequential)
-	m.before = func() { put64(m.request, inOff, at.next()) }
+	at := cases.NewPlaces(slot, fileSize, size, sequential)
+	m.before = func() { put64(m.request, inOff, at.Next()) }
 	return m
 }
 

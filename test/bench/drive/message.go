@@ -40,28 +40,3 @@ func get32(b []byte, off int) uint32    { return binary.LittleEndian.Uint32(b[of
 func get64(b []byte, off int) uint64    { return binary.LittleEndian.Uint64(b[off:]) }
 func put64(b []byte, off int, v uint64) { binary.LittleEndian.PutUint64(b[off:], v) }
 func put32(b []byte, off int, v uint32) { binary.LittleEndian.PutUint32(b[off:], v) }
-
-// places are the offsets of one slot's reads or writes in its file.
-type places struct {
-	size       uint64 // of each
-	count      uint64
-	sequential bool
-	state      uint64
-}
-
-func newPlaces(slot, fileSize, size int, sequential bool) *places {
-	return &places{size: uint64(size), count: uint64(fileSize / size), sequential: sequential, state: uint64(slot)*0x9e3779b97f4a7c15 + 1}
-}
-
-// next returns the next offset.
-func (p *places) next() uint64 {
-	if p.sequential {
-		p.state++
-		return p.state % p.count * p.size
-	}
-	// xorshift64: cheap, and the same for all who are measured.
-	p.state ^= p.state << 13
-	p.state ^= p.state >> 7
-	p.state ^= p.state << 17
-	return p.state % p.count * p.size
-}

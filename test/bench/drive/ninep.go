@@ -169,8 +169,8 @@ func (p *NineP) io(slot int, typ uint8, fid uint32, fileSize, size int, sequenti
 	if typ == tread {
 		m.written += uint32(size)
 	}
-	at := newPlaces(slot, fileSize, size, sequential)
-	m.before = func() { put64(m.request, 11, at.next()) }
+	at := cases.NewPlaces(slot, fileSize, size, sequential)
+	m.before = func() { put64(m.request, 11, at.Next()) }
 	return m
 }
 

@@ -75,7 +75,7 @@ func systems(t *testing.T, export string) []system {
 func TestBenchRing(t *testing.T) {
 	rig.NeedRoot(t)
 	export := rig.Export(t)
-	if err := cases.Make(export); err != nil {
+	if err := cases.Make(export, cases.Slots, cases.Streams); err != nil {
 		t.Fatal(err)
 	}
 	unix.Sync() // that is not to be measured

@@ -2,6 +2,8 @@
 
 package cases
 
+import "slices"
+
 // Kind is what the guest asks for.
 type Kind int
 
@@ -69,6 +71,12 @@ var All = []Case{
 	{Name: "write msize 4 MiB", Kind: Write, Size: Largest, Msize: LargeMsize, Sequential: true},
 	{Name: "fsync", Kind: Fsync, Size: page},
 	{Name: "mixed", Kind: Mixed, Size: page},
+}
+
+// ByName returns the case of a name, which must be there.
+func ByName(name string) Case {
+	i := slices.IndexFunc(All, func(c Case) bool { return c.Name == name })
+	return All[i]
 }
 
 // Operations is how many operations the messages are that a slot sends before it begins

@@ -11,8 +11,8 @@ import (
 
 // Sizes of the tree.
 const (
-	Slots      = 64      // how many have files of their own
-	Streams    = 16      // how many of these have a large one
+	Slots      = 64      // the most that have files of their own
+	Streams    = 16      // the most of these that have a large one
 	Entries    = 10000   // in the directory ListName
 	FileSize   = 1 << 20 // of each File
 	StreamSize = 8 << 20 // of each Stream
@@ -46,22 +46,22 @@ func Path(i, n int) []string {
 // deep is the largest number of names in a Path that Make has made.
 const deep = 8
 
-// Make makes the tree in a directory.
-func Make(dir string) error {
+// Make makes the tree in a directory, with the files of so many slots, and of so many of
+// these the large ones. That is not less than the depth of what is then measured.
+func Make(dir string, slots, streams int) error {
 	content := bytes.Repeat([]byte("0123456789abcdef"), StreamSize/16)
 	way := filepath.Join(append([]string{dir}, Path(0, deep)[:deep-1]...)...)
 	if err := os.MkdirAll(way, 0o755); err != nil {
 		return err
 	}
-	for i := range Slots {
+	for i := range slots {
 		files := map[string][]byte{
-			filepath.Join(dir, FileName(i)): content[:FileSize],
-			filepath.Join(dir, SyncName(i)): content[:FileSize],
-			filepath.Join(way, FileName(i)): nil,
-
+			filepath.Join(dir, FileName(i)):            content[:FileSize],
+			filepath.Join(dir, SyncName(i)):            content[:FileSize],
+			filepath.Join(way, FileName(i)):            nil,
 			filepath.Join(dir, DirName(i), RenameFrom): nil,
 		}
-		if i < Streams {
+		if i < streams {
 			files[filepath.Join(dir, StreamName(i))] = content
 		}
 		if err := os.Mkdir(filepath.Join(dir, DirName(i)), 0o755); err != nil {

@@ -39,4 +39,3 @@ func (e encoder) raw(b encoder) encoder { return append(e, b...) }
 func get32(b []byte, off int) uint32    { return binary.LittleEndian.Uint32(b[off:]) }
 func get64(b []byte, off int) uint64    { return binary.LittleEndian.Uint64(b[off:]) }
 func put64(b []byte, off int, v uint64) { binary.LittleEndian.PutUint64(b[off:], v) }
-func put32(b []byte, off int, v uint32) { binary.LittleEndian.PutUint32(b[off:], v) }

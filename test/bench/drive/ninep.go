@@ -95,9 +95,9 @@ func (p *NineP) Run(d time.Duration) report.Round {
 }
 
 // Count makes a number of operations of what was prepared, at least as many as are in
-// flight.
+// flight; fewer, if that takes too long.
 func (p *NineP) Count(n int64) report.Round {
-	return measured(p.ring.tb, p.pid, func() report.Round { return p.loop.run(time.Hour, n) })
+	return measured(p.ring.tb, p.pid, func() report.Round { return p.loop.run(time.Minute, n) })
 }
 
 // Finish implements Server.

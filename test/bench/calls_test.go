@@ -39,6 +39,7 @@ func countCalls(t *testing.T, pid int, f func()) calls {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if it has not ended by then
 	rig.Eventually(t, rig.Moment, func() error { return traced(pid, cmd.Process.Pid) })
 	f()
 	_ = cmd.Process.Signal(unix.SIGINT) // strace detaches, and says what it has counted

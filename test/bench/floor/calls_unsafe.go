@@ -9,7 +9,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -41,14 +40,6 @@ var failed error
 func failure(call string, e unix.Errno) {
 	if failed == nil {
 		failed = fmt.Errorf("%s: %w", call, e)
-	}
-}
-
-// check ends the process if a call has failed.
-func (w *world) check() {
-	if failed != nil {
-		fmt.Fprintln(os.Stderr, "floor:", failed)
-		os.Exit(1)
 	}
 }
 
@@ -120,10 +111,11 @@ func (s *slot) getdents64(fd int) {
 	}
 }
 
-// preadv2 has the flag that the daemon has: what is cached is read at once.
+// preadv2 has the flag that the daemon has: what is cached is read at once. If not all is,
+// it reads again, and waits.
 func (s *slot) preadv2(fd int, off uint64) {
 	n, _, e := unix.RawSyscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&s.iov[0])), 1, uintptr(off), 0, unix.RWF_NOWAIT)
-	if e == unix.EAGAIN {
+	if e == unix.EAGAIN || e == 0 && uint64(n) < s.iov[0].Len {
 		n, _, e = unix.RawSyscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&s.iov[0])), 1, uintptr(off), 0, 0)
 	}
 	if e != 0 || uint64(n) != s.iov[0].Len {

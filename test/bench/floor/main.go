@@ -61,23 +61,26 @@ func run() error {
 		if err != nil {
 			return err
 		}
+		answer := []any{"done"}
 		switch what {
 		case "serve":
 			fmt.Println("ready", len(slots[0].messages))
 			w.serve(slots)
-			fmt.Println("done")
 		case "loop":
 			var d time.Duration
 			if _, err := fmt.Scan((*int64)(&d)); err != nil {
 				return err
 			}
 			n, took, cpu := loop(slots, d)
-			fmt.Println("done", n, took.Nanoseconds(), cpu.Nanoseconds())
+			answer = append(answer, n, took.Nanoseconds(), cpu.Nanoseconds())
 		}
 		for _, s := range slots {
 			s.close()
 		}
-		w.check()
+		if failed != nil {
+			return failed
+		}
+		fmt.Println(answer...)
 	}
 }
 

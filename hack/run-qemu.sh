@@ -28,6 +28,7 @@
 #                     each serves one client at a time
 #   --console FILE    the console to FILE; without it, it is on stdin and stdout
 #                     (on a terminal, Ctrl-a x ends QEMU at once)
+#   --stdin FIFO      standard input of the guest's command, without it there is none
 #   --stdout FILE     standard output of the guest's command, instead of the console
 #   --stderr FILE     its standard error, likewise
 #   --status FILE     the guest's status lines: "up", then "exit N" or "failed: WHY"
@@ -47,7 +48,7 @@ while (($#)); do
 	--*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
 	esac
 	case $1 in
-	--peer | --socket | --share | --security-model | --tag | --vq-size | --mem | --cpus | --initrd | --opts | --append | --qmp | --console | --stdout | --stderr | --status)
+	--peer | --socket | --share | --security-model | --tag | --vq-size | --mem | --cpus | --initrd | --opts | --append | --qmp | --console | --stdin | --stdout | --stderr | --status)
 		need_value "$1" $#
 		;;
 	esac
@@ -65,7 +66,7 @@ while (($#)); do
 	--append) append+=" $2" ;;
 	--qmp) monitors+=("$2") ;;
 	--console) console=$2 ;;
-	--stdout | --stderr | --status) streams[${1#--}]=$2 ;;
+	--stdin | --stdout | --stderr | --status) streams[${1#--}]=$2 ;;
 	--unmounted | --chroot | --reboot)
 		printf -v "${1#--}" yes
 		shift
@@ -136,8 +137,10 @@ fi
 # What guest-init calls streams are virtio-serial ports.
 arguments+=(-device virtio-serial-pci)
 for name in "${!streams[@]}"; do
+	kind="file,append=on"
+	[[ $name != stdin ]] || kind=pipe
 	arguments+=(
-		-chardev "file,id=$name,path=${streams[$name]//,/,,},append=on"
+		-chardev "$kind,id=$name,path=${streams[$name]//,/,,}"
 		-device "virtserialport,chardev=$name,name=v9p.$name"
 	)
 done

@@ -25,6 +25,7 @@
 #   --cpus N          processors, 1 or 2 [1]
 #   --console FILE    append kernel messages to FILE; without it they are shown
 #                     only if the guest does not get as far as the command
+#   --stdin FILE      standard input of the command, which may be a FIFO [/dev/null]
 #   --append STRING   more kernel command line
 #
 # The exit status is that of the command, or 125 if the guest did not get as far.
@@ -33,7 +34,7 @@ set -euo pipefail
 hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 . "$hack/lib.sh"
 
-socket='' share=yes command='' tag=share opts='' type=9p root='' init='' mem=2G cpus=1 console=''
+socket='' share=yes command='' tag=share opts='' type=9p root='' init='' mem=2G cpus=1 console='' stdin=''
 append=() additions=()
 while (($#)); do
 	case $1 in
@@ -66,6 +67,7 @@ while (($#)); do
 	--mem) mem=$2 ;;
 	--cpus) cpus=$2 ;;
 	--console) console=$2 ;;
+	--stdin) stdin=$2 ;;
 	--append) read -ra append <<<"$2" ;;
 	*) die "unexpected argument: $1 (see --help)" ;;
 	esac
@@ -132,7 +134,7 @@ if [[ -n $init ]]; then
 else
 	cp "$command" "$run/vm/command"
 	boot+=(
-		"v9p.tag=$tag" "v9p.type=$type" "v9p.stdout=/dev/tty1" "v9p.stderr=/dev/tty2" "v9p.status=/run/vm/status"
+		"v9p.tag=$tag" "v9p.type=$type" "v9p.stdout=/dev/tty1" "v9p.stderr=/dev/tty2" "v9p.status=/run/vm/status" ${stdin:+v9p.stdin=/dev/tty3}
 		init=/bin/busybox -- sh -c # the quotes are for the kernel
 		"\"busybox mount -t tmpfs -o mode=755 tmpfs /run; busybox mkdir /run/vm; busybox mount -t hostfs -o $run/vm none /run/vm; exec /run/vm/init\""
 	)
@@ -145,8 +147,8 @@ if [[ -t 2 ]]; then exec 2> >(exec cat >&2); fi
 # The guest must not outlive this script, however that ends.
 TMPDIR=/dev/shm setpriv --pdeathsig TERM "$linux" \
 	"mem=$mem" "ncpus=$cpus" root=98:0 rootfstype=hostfs "rootflags=$root" ro seccomp=on "uml_dir=$run/uml" \
-	console=tty0 con=null con0=null,fd:3 con1=null,fd:1 con2=null,fd:2 quiet panic=-1 \
-	"${boot[@]}" </dev/null 3>>"$console" &
+	console=tty0 con=null con0=null,fd:3 con1=null,fd:1 con2=null,fd:2 ${stdin:+con3=fd:4,null} quiet panic=-1 \
+	"${boot[@]}" </dev/null 3>>"$console" 4<"${stdin:-/dev/null}" &
 guest=$!
 # With several processors, User-mode Linux 7.3 now and then loses a SIGIO: both sleep, with an
 # event in a socket that they are to be woken for. Another one has it look.

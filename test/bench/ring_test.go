@@ -59,7 +59,7 @@ func systems(t *testing.T, export string) []system {
 		start("vhost-user-9p.old", daemon(old, *oldArgs))
 	}
 	start("virtiofsd", func() drive.Server {
-		d := rig.StartVirtiofsd(t, export)
+		d := rig.StartServer(t, "virtiofsd", export)
 		return drive.DialFUSE(t, d.Socket, d.Pid())
 	})
 	floor := rig.Program(t, "test/bench/floor")

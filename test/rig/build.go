@@ -66,8 +66,8 @@ func Program(t testing.TB, pkg string) string {
 
 // Main is the TestMain of packages that use Program: it runs the tests, and removes what
 // was built. Daemons that are not told otherwise keep their state in a folder of the
-// tests'.
-func Main(m *testing.M) {
+// tests'. What is to be done after the tests can fail the run.
+func Main(m *testing.M, after ...func() error) {
 	state, err := os.MkdirTemp("", "v9p-state-")
 	if err == nil {
 		err = os.Setenv("STATE_DIRECTORY", state)
@@ -76,6 +76,12 @@ func Main(m *testing.M) {
 		panic(err)
 	}
 	code := m.Run()
+	for _, f := range after {
+		if err := f(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	_ = os.RemoveAll(state)
 	removePrograms()
 	os.Exit(code)

@@ -24,7 +24,7 @@ import (
 // Tag is the mount tag of what the daemon serves.
 const Tag = "share"
 
-// peer is what serves the guests; empty for the daemon.
+// peer is what serves the guests of tests that do not say; empty for the daemon.
 var peer = os.Getenv("V9P_TEST_PEER")
 
 // Peer reports whether another server than the daemon is under test, for what only the
@@ -51,10 +51,21 @@ type Daemon struct {
 // end with status 0 when it is asked to.
 func StartDaemon(t testing.TB, export string, args ...string) *Daemon {
 	t.Helper()
-	d := &Daemon{Export: export, t: t, peer: peer, args: args}
-	if peer == "virtiofsd" {
-		d.args = []string{"--posix-acl"} // the daemon's are not for it
+	if peer != "" {
+		args = nil // the daemon's are not for others
 	}
+	if peer == "virtiofsd" {
+		args = []string{"--posix-acl"}
+	}
+	return StartServer(t, peer, export, args...)
+}
+
+// StartServer is StartDaemon with a server to choose, whatever V9P_TEST_PEER says: the
+// daemon (""), "virtiofsd" for guests in User-mode Linux, or "qemu" for QEMU's own 9p
+// server, which is no process of its own.
+func StartServer(t testing.TB, name, export string, args ...string) *Daemon {
+	t.Helper()
+	d := &Daemon{Export: export, t: t, peer: name, args: args}
 	return d.begin()
 }
 
@@ -62,13 +73,6 @@ func StartDaemon(t testing.TB, export string, args ...string) *Daemon {
 func StartProgram(t testing.TB, program, export string, args ...string) *Daemon {
 	t.Helper()
 	d := &Daemon{Export: export, t: t, program: program, args: args}
-	return d.begin()
-}
-
-// StartVirtiofsd serves a folder by virtiofsd, with more arguments for it.
-func StartVirtiofsd(t testing.TB, export string, args ...string) *Daemon {
-	t.Helper()
-	d := &Daemon{Export: export, t: t, peer: "virtiofsd", args: args}
 	return d.begin()
 }
 

@@ -13,5 +13,6 @@
 //
 // With V9P_TEST_PEER=virtiofsd in the environment (User-mode Linux), or
 // V9P_TEST_PEER=qemu (QEMU), guests are served by virtiofsd, or by QEMU's own 9p server,
-// instead of the daemon: it shows whether a failure is the daemon's or the test's.
+// instead of the daemon: it shows whether a failure is the daemon's or the test's. Tests that
+// compare servers start each by StartServer.
 package rig

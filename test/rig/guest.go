@@ -47,6 +47,8 @@ type GuestConfig struct {
 	Monitor string
 	// OwnModel has QEMU's own 9p server serve the export, in this security model.
 	OwnModel string
+	// Input connects the script's standard input to Say.
+	Input bool
 	// Bare leaves out a QEMU guest's second share with the programs: what runs is
 	// busybox and its shell.
 	Bare bool
@@ -88,6 +90,7 @@ type Guest struct {
 	daemon  *Daemon
 	process *process
 	qmp     *QMP
+	input   *os.File // a FIFO, if there is an input
 }
 
 // script runs a script of hack that prints a path. It builds what is missing.
@@ -132,7 +135,25 @@ func newGuest(t *testing.T, name string, d *Daemon, c GuestConfig) *Guest {
 			t.Fatal(err)
 		}
 	}
+	if c.Input {
+		if err := unix.Mkfifo(g.path("stdin"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if g.input, err = os.OpenFile(g.path("stdin"), os.O_RDWR, 0); err != nil { // does not wait for the reader
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = g.input.Close() })
+	}
 	return g
+}
+
+// Say writes a line to the script's standard input.
+func (g *Guest) Say(line string) {
+	g.t.Helper()
+	if _, err := g.input.WriteString(line + "\n"); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 func (g *Guest) path(name string) string { return filepath.Join(g.dir, name) }
@@ -183,7 +204,7 @@ func UML(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 		"--socket", d.Socket, "--tag", tag, "--command", g.path("command"), "--console", g.path("console"),
 	}
 	args = append(args, c.additions(t)...)
-	if peer == "virtiofsd" {
+	if d.peer == "virtiofsd" {
 		args = append(args, "--type", "virtiofs")
 	} else {
 		args = append(args, "--opts", c.mountOptions())
@@ -193,6 +214,9 @@ func UML(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	}
 	if c.CPUs != 0 {
 		args = append(args, "--cpus", fmt.Sprint(c.CPUs))
+	}
+	if c.Input {
+		args = append(args, "--stdin", g.path("stdin"))
 	}
 	g.start("stdout", "stderr", "run-uml.sh", args...)
 	return g
@@ -209,7 +233,7 @@ func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 		"--tag", Tag, "--opts", c.mountOptions(), "--initrd", initrd, "--qmp", g.path("qmp"),
 		"--console", g.path("console"), "--stdout", g.path("stdout"), "--stderr", g.path("stderr"), "--status", g.path("status"),
 	}
-	if peer == "qemu" || c.OwnModel != "" {
+	if d.peer == "qemu" || c.OwnModel != "" {
 		args = append(args, "--peer", "qemu", "--share", d.Export, "--security-model", cmp.Or(c.OwnModel, "passthrough"))
 	} else {
 		args = append(args, "--socket", d.Socket)
@@ -222,6 +246,9 @@ func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	}
 	if c.Unmounted {
 		args = append(args, "--unmounted")
+	}
+	if c.Input {
+		args = append(args, "--stdin", g.path("stdin"))
 	}
 	if c.Monitor != "" {
 		args = append(args, "--qmp", c.Monitor)
@@ -324,6 +351,9 @@ func (g *Guest) closeQMP() {
 		g.qmp = nil
 	}
 }
+
+// Pid returns the process id of QEMU, or of the script that runs User-mode Linux.
+func (g *Guest) Pid() int { return g.process.cmd.Process.Pid }
 
 // Running reports whether the guest has not ended.
 func (g *Guest) Running() bool { return g.process != nil && g.process.running() }

@@ -13,7 +13,7 @@ import (
 
 func TestFUSE(t *testing.T) {
 	dir := export(t)
-	d := rig.StartVirtiofsd(t, dir)
+	d := rig.StartServer(t, "virtiofsd", dir)
 	every(t, drive.DialFUSE(t, d.Socket, d.Pid()))
 	checkTree(t, dir)
 }

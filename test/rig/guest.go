@@ -91,6 +91,7 @@ type Guest struct {
 	process *process
 	qmp     *QMP
 	input   *os.File // a FIFO, if there is an input
+	heard   int      // lines that Hear has returned
 }
 
 // script runs a script of hack that prints a path. It builds what is missing.
@@ -106,6 +107,9 @@ func script(t testing.TB, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// begins is the line that a guest writes when its script begins.
+const begins = "the command runs"
+
 // prelude stands before every script. "part NAME COMMAND..." runs one of several parts,
 // says how it ended, and lets the script go on; see Guest.Part.
 const prelude = `
@@ -120,7 +124,7 @@ part() {
 	set -e
 	echo "$name ended with $code"
 }
-echo the command runs
+echo ` + begins + `
 set -eux
 `
 
@@ -187,7 +191,7 @@ func (g *Guest) start(stdout, stderr string, name string, args ...string) {
 	if g.process, err = startProcess(cmd, unix.SIGTERM); err != nil {
 		g.t.Fatal(err)
 	}
-	g.await("command runs", 2*time.Minute, func() bool { return strings.Contains(g.Stdout(), "the command runs") })
+	g.await(begins, 2*time.Minute, func() bool { return strings.Contains(g.Stdout(), begins) })
 }
 
 // UML starts a guest in User-mode Linux and returns when its command runs.
@@ -293,6 +297,23 @@ func (g *Guest) WaitFor(line string, n int, timeout time.Duration) {
 	g.await(fmt.Sprintf("%d times the line %q", n, line), timeout, func() bool {
 		return strings.Count("\n"+g.Stdout(), "\n"+line+"\n") >= n
 	})
+}
+
+// Hear waits for the next line that the script has written.
+func (g *Guest) Hear(timeout time.Duration) string {
+	g.t.Helper()
+	var line string
+	g.await("a line", timeout, func() bool {
+		_, written, _ := strings.Cut(g.Stdout(), begins+"\n")
+		lines := strings.SplitAfter(written, "\n")
+		if g.heard >= len(lines)-1 {
+			return false
+		}
+		line = strings.TrimSuffix(lines[g.heard], "\n")
+		return true
+	})
+	g.heard++
+	return line
 }
 
 // Wait waits until the guest has ended by itself, its command with status 0, and returns

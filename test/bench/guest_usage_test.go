@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build bench
+
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A meter tells what a process has used.
+type meter struct {
+	pid int
+	// emulator leaves out the threads that are a virtual machine's processors.
+	emulator bool
+}
+
+// usage is what a process has used up to a moment.
+type usage struct {
+	process time.Duration // CPU time of all threads, ended ones too
+	threads map[string]thread
+}
+
+type thread struct {
+	cpu      time.Duration
+	switches int64 // voluntary
+}
+
+// read returns what the process has used up to now.
+func (m meter) read(t *testing.T) usage {
+	t.Helper()
+	var ts unix.Timespec
+	clock := int32(^m.pid<<3 | 2) // MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)
+	if err := unix.ClockGettime(clock, &ts); err != nil {
+		t.Fatalf("the CPU clock of process %d: %v", m.pid, err)
+	}
+	u := usage{process: time.Duration(ts.Nano()), threads: map[string]thread{}}
+	dirs, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", m.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	processors := 0
+	for _, dir := range dirs {
+		name, err := os.ReadFile(filepath.Join(dir, "comm"))
+		if err != nil {
+			continue // it has ended
+		}
+		if m.emulator && strings.HasPrefix(string(name), "CPU ") {
+			processors++
+			continue
+		}
+		status, err := os.ReadFile(filepath.Join(dir, "status"))
+		if err != nil {
+			continue
+		}
+		schedstat, err := os.ReadFile(filepath.Join(dir, "schedstat"))
+		if err != nil {
+			continue
+		}
+		var one thread
+		if _, err := fmt.Sscan(string(schedstat), &one.cpu); err != nil {
+			t.Fatalf("%s/schedstat: %v", dir, err)
+		}
+		_, rest, _ := strings.Cut(string(status), "\nvoluntary_ctxt_switches:")
+		number, _, _ := strings.Cut(rest, "\n")
+		if one.switches, err = strconv.ParseInt(strings.TrimSpace(number), 10, 64); err != nil {
+			t.Fatalf("%s/status: %v", dir, err)
+		}
+		u.threads[dir] = one
+	}
+	if m.emulator && processors == 0 {
+		t.Fatal("QEMU has no thread that is named like a processor")
+	}
+	return u
+}
+
+// since returns what has been used from a moment on. What threads have used that have ended
+// meanwhile is left out of the switches, and, for an emulator, of the CPU time.
+func (m meter) since(t *testing.T, before usage) (cpu time.Duration, switches int64) {
+	t.Helper()
+	after := m.read(t)
+	for id, one := range after.threads {
+		cpu += one.cpu - before.threads[id].cpu
+		switches += one.switches - before.threads[id].switches
+	}
+	if !m.emulator {
+		cpu = after.process - before.process
+	}
+	return cpu, switches
+}

@@ -33,8 +33,8 @@ fuzz: ## Fuzz each target for FUZZTIME (30s).
 soak: ## Run what takes longer than a test run should.
 	@hack/test.sh soak
 
-bench: ## Measure the daemon beside others; ARGS='-cases read -rounds 3' (docs/performance.md).
-	$(GO) test -tags bench -count=1 -timeout 4h -v -run '^TestBench' ./test/bench $(ARGS)
+bench: ## Compare the daemon with other servers, results in bench-results/; ARGS='-run Ring' (docs/performance.md).
+	@hack/bench.sh $(ARGS)
 
 PREFIX ?= /usr/local
 install: build ## Install the daemon, its manual page and what lets QEMU's tools find it below PREFIX.

@@ -46,9 +46,8 @@ func makeFile(t *testing.T, path string, content []byte) {
 	}
 }
 
-// fill makes what the cases of the program load need in an export, and a tree of files:
-// as a repository and as an archive.
-func fill(t *testing.T, export string, files int) {
+// fillFolders makes a folder for each thread, with all that the program load asks for.
+func fillFolders(t *testing.T, export string) {
 	t.Helper()
 	for n := range threads {
 		dir := filepath.Join(export, fmt.Sprint(n))
@@ -56,11 +55,20 @@ func fill(t *testing.T, export string, files int) {
 		makeDir(t, filepath.Join(dir, "a/b/c/d/e/f/g"))
 		makeFile(t, filepath.Join(dir, "a/b/c/d/e/f/g/h"), []byte("deep"))
 		makeFile(t, filepath.Join(dir, "file"), make([]byte, 4096))
-		makeFile(t, filepath.Join(dir, "data"), bytes.Repeat([]byte("some data which is no row of zeros\n"), big/35+1)[:big])
+		makeFile(t, filepath.Join(dir, "data"), data())
 		for i := range entries {
 			makeFile(t, filepath.Join(dir, "many", fmt.Sprintf("entry-%05d", i)), nil)
 		}
 	}
+}
+
+func data() []byte { return bytes.Repeat([]byte("some data, no zeros\n"), big/20+1)[:big] }
+
+// fillTree makes a tree of files, as a repository and as an archive, and a file to read.
+func fillTree(t *testing.T, export string, files int) {
+	t.Helper()
+	makeDir(t, filepath.Join(export, "0"))
+	makeFile(t, filepath.Join(export, "0/data"), data())
 	repository := filepath.Join(export, "repository")
 	for i := range files {
 		dir := filepath.Join(repository, fmt.Sprintf("%d/%d", i/perDir/10, i/perDir))

@@ -7,7 +7,7 @@ package bench
 import (
 	"fmt"
 	"regexp"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,12 +25,20 @@ type guestCase struct {
 	prepare func(t *testing.T, export string)
 }
 
+// guestSuite is a set of cases.
+type guestSuite struct {
+	name  string
+	cache string // of 9p mounts
+	fill  func(t *testing.T, export string)
+	cases []guestCase
+}
+
 // guestSystem is a server and its guest.
 type guestSystem struct {
-	name  string
-	guest *rig.Guest
-	d     *rig.Daemon
-	meter meter
+	name   string
+	guest  *rig.Guest
+	daemon *rig.Daemon
+	meter  meter
 	// side is what is logged apart: QEMU's threads while another process serves.
 	side *meter
 }
@@ -51,75 +59,81 @@ func TestGuestsQEMU(t *testing.T) {
 	compareGuests(t, vehicle{rig: "qemu", start: rig.QEMU, peer: "qemu", slow: true})
 }
 
-// requests are the cases that make one kind of request, as often as they can.
-func requests() []guestCase {
-	var all []guestCase
+// suites are the cases of which each set has guests of its own.
+func suites(files int) []guestSuite {
+	one, both := []int{1}, []int{1, threads}
+	var requests, streams []guestCase
 	for _, name := range []string{
 		"getattr", "walk 1", "walk 8", "lookup of a missing name", "open+close", "create+unlink", "mkdir+rmdir", "rename",
-		"readdir of 10,000", "read 4 KiB", "write 4 KiB", "read 128 KiB", "write 128 KiB", "read 1 MiB", "write 1 MiB", "write 4 KiB+fsync",
+		"readdir of 10,000", "read 4 KiB", "write 4 KiB", "write 4 KiB+fsync",
 	} {
-		all = append(all, guestCase{name: name, depths: []int{1, threads}})
+		requests = append(requests, guestCase{name: name, depths: both})
 	}
-	return all
+	for _, name := range []string{"read 128 KiB", "write 128 KiB", "read 1 MiB", "write 1 MiB"} {
+		streams = append(streams, guestCase{name: name, depths: both})
+	}
+	return []guestSuite{
+		{"requests", "none", fillFolders, requests},
+		{"streams", "mmap", fillFolders, streams},
+		{"programs", "none", func(t *testing.T, export string) { fillTree(t, export, files) }, []guestCase{
+			{name: "git status, per file", depths: one, amount: files},
+			{name: "untar, per file", depths: one, amount: files, prepare: noTree},
+			{name: "rm -r, per file", depths: one, amount: files, prepare: treeToRemove},
+			{name: "sqlite insert", depths: one, amount: max(10, files/100), prepare: noDatabase},
+			{name: "fio random read", depths: both, amount: 2}, // seconds
+		}},
+	}
 }
 
-// programs are the cases that run a program; files is the size of the tree.
-func programs(files int) []guestCase {
-	one := []int{1}
-	return []guestCase{
-		{name: "git status, per file", depths: one, amount: files},
-		{name: "untar, per file", depths: one, amount: files, prepare: noTree},
-		{name: "rm -r, per file", depths: one, amount: files, prepare: treeToRemove},
-		{name: "sqlite insert", depths: one, amount: max(10, files/100), prepare: noDatabase},
-		{name: "fio random read", depths: []int{1, threads}, amount: 2}, // seconds
-	}
-}
-
-// compareGuests runs all cases in two guests that differ only in who serves them.
+// compareGuests runs all cases in pairs of guests that differ only in who serves them.
 func compareGuests(t *testing.T, v vehicle) {
 	rig.NeedRoot(t)
-	wanted, err := regexp.Compile(*guestCases)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, rounds := *guestFiles, *guestRounds
+	unwanted := func(c guestCase) bool { return !regexp.MustCompile(*guestCases).MatchString(c.name) }
+	files := *guestFiles
 	if v.slow {
-		files, rounds = max(1, files/10), (rounds+1)/2
+		files = max(1, files/10)
 	}
-	systems := []*guestSystem{
-		startGuest(t, v, "vhost-user-9p", "", files),
-		startGuest(t, v, v.peer, v.peer, files),
-	}
-	for _, c := range requests() {
-		if wanted.MatchString(c.name) {
-			compareCase(t, v, systems, c, *guestRounds)
+	for _, suite := range suites(files) {
+		suite.cases = slices.DeleteFunc(suite.cases, unwanted)
+		if len(suite.cases) == 0 {
+			continue
 		}
-	}
-	for _, c := range programs(files) {
-		if wanted.MatchString(c.name) {
-			compareCase(t, v, systems, c, rounds)
-		}
-	}
-	for _, s := range systems {
-		s.guest.Say("end")
-		s.guest.Wait(time.Minute)
+		t.Run(suite.name, func(t *testing.T) {
+			systems := []*guestSystem{
+				startGuest(t, v, suite, "vhost-user-9p", ""),
+				startGuest(t, v, suite, v.peer, v.peer),
+			}
+			for _, c := range suite.cases {
+				rounds := *guestRounds
+				if v.slow && c.amount > 0 {
+					rounds = (rounds + 1) / 2
+				}
+				compareCase(t, v, systems, c, rounds)
+			}
+			for _, s := range systems {
+				s.guest.Say("end")
+				s.guest.Wait(time.Minute)
+			}
+		})
 	}
 }
 
-func startGuest(t *testing.T, v vehicle, name, peer string, files int) *guestSystem {
+func startGuest(t *testing.T, v vehicle, suite guestSuite, name, peer string) *guestSystem {
 	t.Helper()
 	export := rig.Export(t)
-	fill(t, export, files)
-	s := &guestSystem{name: name, d: rig.StartServer(t, peer, export)}
-	s.guest = v.start(t, s.d, rig.GuestConfig{Input: true, Programs: []string{"test/bench/load"}, Script: `exec /run/vm/load /mnt`})
+	suite.fill(t, export)
+	s := &guestSystem{name: name, daemon: rig.StartServer(t, peer, export)}
+	s.guest = v.start(t, s.daemon, rig.GuestConfig{
+		Input: true, Cache: suite.cache, Programs: []string{"test/bench/load"}, Script: `exec /run/vm/load /mnt`,
+	})
 	emulator := meter{pid: s.guest.Pid(), emulator: true}
 	switch {
 	case peer == "qemu":
 		s.meter = emulator
 	case v.rig == "qemu":
-		s.meter, s.side = meter{pid: s.d.Pid()}, &emulator
+		s.meter, s.side = meter{pid: s.daemon.Pid()}, &emulator
 	default:
-		s.meter = meter{pid: s.d.Pid()}
+		s.meter = meter{pid: s.daemon.Pid()}
 	}
 	return s
 }
@@ -129,22 +143,19 @@ func startGuest(t *testing.T, v vehicle, name, peer string, files int) *guestSys
 func compareCase(t *testing.T, v vehicle, systems []*guestSystem, c guestCase, rounds int) {
 	t.Helper()
 	for _, depth := range c.depths {
-		results := make([]report.Result, len(systems))
+		var results []report.Result
+		for _, s := range systems {
+			results = append(results, report.Result{Rig: v.rig, Case: c.name, Depth: depth, System: s.name})
+		}
 		for round := range rounds + 1 {
 			for i, s := range systems {
 				measured := s.round(t, c, depth)
-				results[i].Rig, results[i].Case, results[i].Depth, results[i].System = v.rig, c.name, depth, s.name
 				if round > 0 {
 					results[i].Rounds = append(results[i].Rounds, measured)
 				}
 			}
 		}
 		record(results...)
-		var b strings.Builder
-		if err := report.Print(&b, results); err != nil {
-			t.Fatal(err)
-		}
-		t.Log(b.String())
 	}
 }
 
@@ -152,7 +163,7 @@ func compareCase(t *testing.T, v vehicle, systems []*guestSystem, c guestCase, r
 func (s *guestSystem) round(t *testing.T, c guestCase, depth int) report.Round {
 	t.Helper()
 	if c.prepare != nil {
-		c.prepare(t, s.d.Export)
+		c.prepare(t, s.daemon.Export)
 	}
 	amount := guestTime.String()
 	if c.amount > 0 {
@@ -175,10 +186,12 @@ func (s *guestSystem) round(t *testing.T, c guestCase, depth int) report.Round {
 		t.Fatalf("%s: %s, depth %d: %s", s.name, c.name, depth, line)
 	}
 	r.CPU, r.Switches = s.meter.since(t, before)
+	each := time.Duration(max(1, r.Operations))
+	note := ""
 	if s.side != nil {
 		cpu, _ := s.side.since(t, sideBefore)
-		t.Logf("%s, depth %d: %v of the daemon for each operation, and %v of QEMU's threads", c.name, depth,
-			r.CPU/time.Duration(max(1, r.Operations)), cpu/time.Duration(max(1, r.Operations)))
+		note = fmt.Sprintf(", and %v of QEMU's threads", cpu/each)
 	}
+	t.Logf("%s, depth %d, %s: %d in %v, each %v of CPU time%s", c.name, depth, s.name, r.Operations, r.Elapsed.Round(time.Millisecond), r.CPU/each, note)
 	return r
 }

@@ -83,19 +83,19 @@ var cases = map[string]func(dir string) (step, func(), error){
 			}
 		}
 	}),
-	"read 4 KiB":    transfer(4<<10, true, unix.Pread),
-	"write 4 KiB":   transfer(4<<10, true, unix.Pwrite),
-	"read 128 KiB":  transfer(128<<10, false, unix.Pread),
-	"write 128 KiB": transfer(128<<10, false, unix.Pwrite),
-	"read 1 MiB":    transfer(1<<20, false, unix.Pread),
-	"write 1 MiB":   transfer(1<<20, false, unix.Pwrite),
-	"write 4 KiB+fsync": transfer(4<<10, true, func(fd int, p []byte, offset int64) (int, error) {
+	"read 4 KiB":  direct(unix.Pread),
+	"write 4 KiB": direct(unix.Pwrite),
+	"write 4 KiB+fsync": direct(func(fd int, p []byte, offset int64) (int, error) {
 		n, err := unix.Pwrite(fd, p, offset)
 		if err != nil {
 			return n, err
 		}
 		return n, unix.Fsync(fd)
 	}),
+	"read 128 KiB":  stream(128<<10, streamIn),
+	"write 128 KiB": stream(128<<10, streamOut),
+	"read 1 MiB":    stream(1<<20, streamIn),
+	"write 1 MiB":   stream(1<<20, streamOut),
 }
 
 // openat opens a file. Signals, such as the Go runtime's own, may interrupt it.
@@ -143,9 +143,48 @@ func walk(path string, want error) func(dir string) (step, func(), error) {
 	})
 }
 
-// transfer is the case of reads or writes of one size, one after the other or in no order.
-// O_DIRECT keeps the guest's page cache out.
-func transfer(size int, random bool, f func(fd int, p []byte, offset int64) (int, error)) func(dir string) (step, func(), error) {
+// direct is the case of 4 KiB anywhere in the file, past the guest's page cache.
+func direct(f moving) func(dir string) (step, func(), error) {
+	const size = 4 << 10
+	return transfer(unix.O_DIRECT, size, f, func(blocks int64) int64 { return rand.Int64N(blocks) })
+}
+
+// stream is the case of one part of the file after the other. Without O_DIRECT, with which
+// Linux' 9p moves one page in each request: the page cache gathers larger ones.
+func stream(size int, f moving) func(dir string) (step, func(), error) {
+	return func(dir string) (step, func(), error) {
+		next := int64(-1)
+		return transfer(0, size, f, func(blocks int64) int64 {
+			next = (next + 1) % blocks
+			return next
+		})(dir)
+	}
+}
+
+// streamIn reads, and forgets what it has read, so that it asks the server the next time.
+func streamIn(fd int, p []byte, offset int64) (int, error) {
+	n, err := unix.Pread(fd, p, offset)
+	if err != nil {
+		return n, err
+	}
+	return n, unix.Fadvise(fd, offset, int64(len(p)), unix.FADV_DONTNEED)
+}
+
+// streamOut writes, and waits until the server has all of it.
+func streamOut(fd int, p []byte, offset int64) (int, error) {
+	n, err := unix.Pwrite(fd, p, offset)
+	if err != nil {
+		return n, err
+	}
+	return n, unix.SyncFileRange(fd, offset, int64(len(p)), unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
+}
+
+// moving is a read or a write.
+type moving func(fd int, p []byte, offset int64) (int, error)
+
+// transfer is the case of reads or writes of one size, at blocks that another function
+// chooses.
+func transfer(flags, size int, f moving, choose func(blocks int64) int64) func(dir string) (step, func(), error) {
 	return func(dir string) (step, func(), error) {
 		path := filepath.Join(dir, "data")
 		var st unix.Stat_t
@@ -161,14 +200,9 @@ func transfer(size int, random bool, f func(fd int, p []byte, offset int64) (int
 		for i := range buf {
 			buf[i] = byte(i)
 		}
-		blocks, block := uint64(st.Size)/uint64(size), uint64(0)
-		one, done, err := opened(path, unix.O_RDWR|unix.O_DIRECT, func(fd int) step {
+		one, done, err := opened(path, unix.O_RDWR|flags, func(fd int) step {
 			return func() (int, error) {
-				block++
-				if random {
-					block = rand.Uint64N(blocks)
-				}
-				n, err := f(fd, buf, int64(block%blocks)*int64(size))
+				n, err := f(fd, buf, choose(st.Size/int64(size))*int64(size))
 				if err == nil && n != size {
 					err = fmt.Errorf("%d bytes of %d", n, size)
 				}

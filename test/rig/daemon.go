@@ -152,15 +152,15 @@ func (d *Daemon) command() *exec.Cmd {
 // Start starts a daemon that does not run.
 func (d *Daemon) Start() {
 	d.t.Helper()
-	if d.peer == "qemu" {
-		return
-	}
-	_, missing := os.Lstat(d.Socket)
 	log, err := os.OpenFile(d.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	defer log.Close()
+	if d.peer == "qemu" {
+		return
+	}
+	_, missing := os.Lstat(d.Socket)
 	cmd := d.command()
 	cmd.Stdout, cmd.Stderr = log, log
 	if d.process, err = startProcess(cmd, unix.SIGKILL); err != nil {

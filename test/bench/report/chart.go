@@ -15,7 +15,7 @@ const (
 	labels  = 250 // width of the cases' names
 	plot    = 480 // width of the bars' area
 	margin  = 24
-	bar     = 11 // height of a bar
+	bar     = 13 // height of a bar
 	gap     = 10 // between the bars of two cases
 	heading = 34 // height of a rig's name
 	width   = margin + labels + plot + 90 + margin
@@ -30,13 +30,14 @@ const style = `<style>
 text { font: 12px sans-serif; fill: #222 }
 .title { font-size: 16px; font-weight: bold }
 .rig { font-weight: bold }
-.axis { fill: #666 }
+.axis, .value { fill: #666 }
+.value { font-size: 10px }
 .paper { fill: #fff }
 .line { stroke: #ddd }
 .one { stroke: #666; stroke-dasharray: 3 3 }
 @media (prefers-color-scheme: dark) {
 text { fill: #ddd }
-.axis { fill: #aaa }
+.axis, .value { fill: #aaa }
 .paper { fill: #16181c }
 .line { stroke: #333 }
 .one { stroke: #aaa }
@@ -106,7 +107,7 @@ func chart(w *bytes.Buffer, results []Result) {
 			colour := colours[slices.Index(names, b.systems[i].System)%len(colours)]
 			fmt.Fprintf(&body, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"><title>%s</title></rect>`+"\n",
 				x(0), y, x(ratio)-x(0), bar-1, colour, escape(fmt.Sprintf("%s: %.2f", b.systems[i].System, ratio)))
-			text("axis", x(ratio)+4, y+bar-1, "start", fmt.Sprintf("%.2f", ratio))
+			text("value", x(ratio)+4, y+bar-3, "start", fmt.Sprintf("%.2f", ratio))
 			y += bar
 		}
 		y += gap

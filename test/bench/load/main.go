@@ -17,6 +17,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -26,20 +27,20 @@ import (
 
 func main() {
 	debug.SetGCPercent(-1) // what a case allocates is little
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
+func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 1 {
 		return errors.New("usage: load DIR")
 	}
-	lines := bufio.NewScanner(os.Stdin)
+	lines := bufio.NewScanner(stdin)
 	for lines.Scan() && lines.Text() != "end" {
-		if err := answer(args[0], lines); err != nil {
-			fmt.Println("failed:", err)
+		if err := answer(args[0], lines, stdout); err != nil {
+			fmt.Fprintln(stdout, "failed:", err)
 		}
 	}
 	return lines.Err()
@@ -52,7 +53,7 @@ type outcome struct {
 }
 
 // answer does what the last line asks for.
-func answer(dir string, lines *bufio.Scanner) error {
+func answer(dir string, lines *bufio.Scanner, stdout io.Writer) error {
 	fields := strings.Split(lines.Text(), "\t")
 	if len(fields) != 3 {
 		return fmt.Errorf("%q are not three fields", lines.Text())
@@ -64,7 +65,7 @@ func answer(dir string, lines *bufio.Scanner) error {
 	}
 	// ready is called once, when all is prepared.
 	ready := func() error {
-		fmt.Println("ready")
+		fmt.Fprintln(stdout, "ready")
 		if !lines.Scan() || lines.Text() != "go" {
 			return fmt.Errorf("%q is not the line to wait for", lines.Text())
 		}
@@ -90,6 +91,6 @@ func answer(dir string, lines *bufio.Scanner) error {
 			return err
 		}
 	}
-	fmt.Println("done", out.operations, out.bytes, out.elapsed.Nanoseconds())
+	fmt.Fprintln(stdout, "done", out.operations, out.bytes, out.elapsed.Nanoseconds())
 	return nil
 }

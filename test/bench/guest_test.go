@@ -183,7 +183,7 @@ func (s *guestSystem) round(t *testing.T, c guestCase, depth int) report.Round {
 	}
 
 	s.guest.Say("go")
-	line := s.guest.Hear(10 * time.Minute)
+	line := s.guest.Hear(30 * time.Minute)
 	var r report.Round
 	if _, err := fmt.Sscanf(line, "done %d %d %d", &r.Operations, &r.Bytes, &r.Elapsed); err != nil {
 		t.Fatalf("%s: %s, depth %d: %s", s.name, c.name, depth, line)

@@ -19,8 +19,6 @@ import (
 	"vhost-user-9p/test/rig"
 )
 
-func TestMain(m *testing.M) { rig.Main(m) }
-
 // calls is how many system calls there are for each operation, by name.
 type calls map[string]float64
 

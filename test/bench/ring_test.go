@@ -93,6 +93,7 @@ func TestBenchRing(t *testing.T) {
 			if wanted.MatchString(c.Name) && c.HasDepth(depth) {
 				for _, r := range measure(c, depth, all) {
 					show(t, r)
+					record(r)
 				}
 			}
 		}

@@ -105,7 +105,7 @@ func fuzzWalk(t *testing.T, g, logs *guest, log *virtqueue.Log, in walkInput) {
 		DescAddr:  ring.Desc + userOffset,
 		AvailAddr: ring.Avail + userOffset,
 		UsedAddr:  ring.Used + userOffset,
-		NextAvail: in.next,
+		Base:      uint32(in.next),
 	}
 	if in.indirect {
 		cfg.Features = virtqueue.FeatureIndirectDesc

@@ -151,7 +151,7 @@ func newRing(tb testing.TB, s setup) *ring {
 		DescAddr:  layout.Desc + userOffset,
 		AvailAddr: layout.Avail + userOffset,
 		UsedAddr:  layout.Used + userOffset,
-		NextAvail: s.start,
+		Base:      r.drv.Base(),
 	}
 	r.open(g.memory(cuts...))
 	r.call = eventfd(tb)

@@ -41,7 +41,7 @@ func TestRestart(t *testing.T) {
 					if got, want := r.q.NextAvail(), r.drv.AvailIdx()-uint16(len(want)); got != want {
 						t.Fatalf("next available index %d, want %d", got, want)
 					}
-					r.cfg.NextAvail = r.q.NextAvail()
+					r.cfg.Base = r.q.Base()
 					_ = r.q.Close()
 					r.open(r.mapped)
 					r.q.SetCall(r.call)
@@ -71,7 +71,7 @@ func TestRestartNotifies(t *testing.T) {
 		r.drv.Add(nil, buffers(r.data, 1))
 		r.drv.EnableInterrupts()
 		r.q.Push(r.pop(), 0)
-		r.cfg.NextAvail = r.q.NextAvail()
+		r.cfg.Base = r.q.Base()
 		_ = r.q.Close()
 		r.open(r.mapped)
 		call := eventfd(t)

@@ -2,7 +2,10 @@
 
 package virtqueue
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Pop takes the next available chain. It returns false when there is none, and ErrBroken
 // when the queue is, or turns out to be, broken. Malformed chains are given back and
@@ -16,27 +19,24 @@ func (q *Queue) Pop(c *Chain) (bool, error) {
 		if !q.pending() {
 			return false, nil
 		}
-		if waiting := q.availSeen - q.nextAvail; waiting > q.size {
-			q.Break(fmt.Errorf("available index %d is %d ahead of %d, the ring has %d entries", q.availSeen, waiting, q.nextAvail, q.size))
-			return false, ErrBroken
-		}
-		head := q.avail.load16(availRing + 2*int(q.nextAvail&q.mask))
-		if head >= q.size {
-			q.Break(fmt.Errorf("available entry %d names descriptor %d, the ring has %d entries", q.nextAvail, head, q.size))
-			return false, ErrBroken
-		}
-		q.nextAvail++
 		c.reset()
-		c.head = head
 		q.walker.mem = q.memory.Load()
-		err := q.walker.walk(c, q.desc, head)
+		var err error
+		if q.packed != nil {
+			err = q.takePacked(c)
+		} else {
+			err = q.take(c)
+		}
 		if err == nil {
 			q.stats.Chains.Add(1)
 			return true, nil
 		}
+		if errors.Is(err, ErrBroken) {
+			return false, err
+		}
 		q.stats.BadChains.Add(1)
 		if q.onBad != nil {
-			q.onBad(head, err)
+			q.onBad(c.head, err)
 		}
 		c.reset()
 		q.Push(c, 0)
@@ -45,9 +45,27 @@ func (q *Queue) Pop(c *Chain) (bool, error) {
 	return false, nil
 }
 
+// take takes the chain that waits. Its errors cost the chain, but for ErrBroken.
+func (q *Queue) take(c *Chain) error {
+	if waiting := q.availSeen - q.nextAvail; waiting > q.size {
+		q.Break(fmt.Errorf("available index %d is %d ahead of %d, the ring has %d entries", q.availSeen, waiting, q.nextAvail, q.size))
+		return ErrBroken
+	}
+	c.head = q.avail.load16(availRing + 2*int(q.nextAvail&q.mask))
+	if c.head >= q.size {
+		q.Break(fmt.Errorf("available entry %d names descriptor %d, the ring has %d entries", q.nextAvail, c.head, q.size))
+		return ErrBroken
+	}
+	q.nextAvail++
+	return q.walker.walk(c, q.desc, c.head)
+}
+
 // pending reports whether a chain waits that was not there when the index was last read, or
 // is not yet taken.
 func (q *Queue) pending() bool {
+	if q.packed != nil {
+		return q.packed.pending()
+	}
 	if q.availSeen == q.nextAvail {
 		q.availSeen = q.avail.load16(availIdx)
 	}
@@ -69,6 +87,10 @@ func (q *Queue) Push(c *Chain, written int) {
 	log := q.log.Load()
 	if log != nil {
 		c.logWritten(log, written)
+	}
+	if q.packed != nil {
+		q.pushPacked(c, written, log)
+		return
 	}
 	slot := int(q.usedIdx & q.mask)
 	q.used.store32(usedRing+8*slot, uint32(c.head))
@@ -118,8 +140,23 @@ func (q *Queue) Notify() {
 	if q.broken.Load() {
 		return
 	}
+	wanted := false
+	if q.packed != nil {
+		wanted = q.packed.callWanted()
+	} else {
+		wanted = q.callWanted()
+	}
+	if wanted && q.call.fd >= 0 {
+		q.stats.Interrupts.Add(1)
+		q.call.signal()
+	}
+}
+
+// callWanted reports whether the driver wants to know of what was pushed since it was last
+// called, and takes it that the driver is told. Preconditions: q.mu is held.
+func (q *Queue) callWanted() bool {
 	if q.signalled == q.usedIdx && q.everSignal {
-		return
+		return false
 	}
 	old, first := q.signalled, !q.everSignal
 	q.signalled, q.everSignal = q.usedIdx, true
@@ -127,16 +164,9 @@ func (q *Queue) Notify() {
 		// 2.7.7.2: told when used_event was passed. The store of the index came before this
 		// load (both are sequentially consistent).
 		event := q.avail.load16(availRing + 2*int(q.size))
-		if !first && q.usedIdx-event-1 >= q.usedIdx-old {
-			return
-		}
-	} else if q.avail.load16(availFlags)&availNoInterrupt != 0 {
-		return
+		return first || q.usedIdx-event-1 < q.usedIdx-old
 	}
-	if q.call.fd >= 0 {
-		q.stats.Interrupts.Add(1)
-		q.call.signal()
-	}
+	return q.avail.load16(availFlags)&availNoInterrupt == 0
 }
 
 // EnableKick asks the driver to kick for the next chain, and reports whether one came
@@ -145,9 +175,12 @@ func (q *Queue) EnableKick() (pending bool) {
 	if q.broken.Load() {
 		return false
 	}
-	if q.eventIdx {
+	switch {
+	case q.packed != nil:
+		q.setDeviceEvent(q.packed.kickEvent())
+	case q.eventIdx:
 		q.setAvailEvent(q.nextAvail)
-	} else {
+	default:
 		q.setNoNotify(false)
 	}
 	return q.pending()
@@ -157,7 +190,11 @@ func (q *Queue) EnableKick() (pending bool) {
 func (q *Queue) DisableKick() {
 	// With the event index the driver kicks only when it passes avail_event, which stands
 	// still: nothing to write.
-	if !q.eventIdx && !q.broken.Load() {
+	switch {
+	case q.eventIdx || q.broken.Load():
+	case q.packed != nil:
+		q.setDeviceEvent(eventDisable)
+	default:
 		q.setNoNotify(true)
 	}
 }

@@ -15,6 +15,7 @@ func TestRestart(t *testing.T) {
 	for _, size := range []int{1, 2, 16, 32768} {
 		bothWays(t, func(t *testing.T, features virtqueue.Features) {
 			rng := rand.New(rand.NewPCG(6, 7))
+			size := ringSize(features, size)
 			r := newRing(t, setup{size: size, features: features, start: 0xff00})
 			buf := buffers(r.data, 1)
 			var want []uint16 // heads that are available or in flight, in order
@@ -38,7 +39,7 @@ func TestRestart(t *testing.T) {
 				// Taken before or after the restart.
 				late := rng.IntN(2) == 0
 				restart := func() {
-					if got, want := r.q.NextAvail(), r.drv.AvailIdx()-uint16(len(want)); got != want {
+					if got, want := r.q.NextAvail(), r.availIdx(-len(want)); got != want {
 						t.Fatalf("next available index %d, want %d", got, want)
 					}
 					r.cfg.Base = r.q.Base()
@@ -62,6 +63,14 @@ func TestRestart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// availIdx returns the driver's available index plus n.
+func (r *ring) availIdx(n int) uint16 {
+	if r.drv.Packed {
+		return uint16((int(r.drv.AvailIdx()) + n + r.cfg.Size) % r.cfg.Size)
+	}
+	return r.drv.AvailIdx() + uint16(n)
 }
 
 // What a device pushed and did not tell of before it stopped, the next one tells.

@@ -76,7 +76,7 @@ func New(mem []byte, base uint64, l Layout, eventIdx bool) *Driver {
 	if l.Packed {
 		clear(d.Bytes(l.Avail, 4))
 		clear(d.Bytes(l.Used, 4))
-		d.packed = &packed{Driver: d, room: l.Size, lists: map[uint16]int{}}
+		d.packed = &packed{Driver: d, room: l.Size, lists: map[uint16][]Desc{}}
 		return d
 	}
 	clear(d.Bytes(l.Avail, 6+2*l.Size))
@@ -199,6 +199,16 @@ func (d *Driver) AddHead(head uint16) {
 	binary.LittleEndian.PutUint16(d.Bytes(d.Avail+4+2*uint64(slot), 2), head)
 	d.availIdx++
 	d.SetAvailIdx(d.availIdx)
+}
+
+// Again makes the chain available once more that the device used last, without a look at it,
+// and without an allocation.
+func (d *Driver) Again(head uint16) {
+	if d.packed != nil {
+		d.packed.again(head)
+		return
+	}
+	d.AddHead(head)
 }
 
 // SetAvailIdx writes the available index.

@@ -34,8 +34,8 @@ const wrapBit = 1 << 15
 // since the ring began, of which two rounds are the same.
 type packed struct {
 	*Driver
-	room  int            // descriptors not in use
-	lists map[uint16]int // descriptors of what was added, by buffer ID
+	room  int               // descriptors not in use
+	lists map[uint16][]Desc // what was added, by buffer ID
 
 	next  int // place of the next descriptor to make available
 	last  int // next when needKick was last called
@@ -100,22 +100,30 @@ func (p *packed) add(list []Desc) uint16 {
 
 // AddList makes a list of descriptors available in a packed ring, the first one last, whatever
 // stands in them: of their flags those that mark them as available are turned round by it.
-// Take finds it under the buffer ID of the last one.
+// Take finds it under the buffer ID of the last one, which is from Size on unless Add chose it.
 func (d *Driver) AddList(list ...Desc) {
 	p := d.packed
+	first := list[0].Flags ^ p.availFlags(p.next)
 	for i, v := range list {
 		v.Flags ^= p.availFlags(p.next + i)
 		if i == 0 {
-			// What stood there stays until the rest is in place.
-			flags := v.Flags
+			// What stands there stays until the rest is in place.
 			v.Flags = binary.LittleEndian.Uint16(p.flagsAt(p.next))
-			defer func(b []byte) { store16(b, 0, flags) }(p.flagsAt(p.next))
 		}
 		d.SetDesc(d.Desc, (p.next+i)%d.Size, v)
 	}
-	p.lists[list[len(list)-1].Next] = len(list)
+	store16(p.flagsAt(p.next), 0, first)
+	p.lists[list[len(list)-1].Next] = list
 	p.room -= len(list)
 	p.next += len(list)
+}
+
+// again is Again.
+func (p *packed) again(id uint16) {
+	list := p.lists[id]
+	p.taken += len(list)
+	p.room += len(list)
+	p.AddList(list...)
 }
 
 func (p *packed) take() (id uint16, written uint32, ok bool) {
@@ -127,14 +135,14 @@ func (p *packed) take() (id uint16, written uint32, ok bool) {
 		written = binary.LittleEndian.Uint32(b[8:])
 	}
 	id = binary.LittleEndian.Uint16(b[12:])
-	n, known := p.lists[id]
+	list, known := p.lists[id]
 	if !known {
 		panic(fmt.Sprintf("virtqtest: buffer %d is used, which is not in flight", id))
 	}
 	delete(p.lists, id)
-	p.taken += n
-	p.room += n
-	if len(p.free) < p.Size {
+	p.taken += len(list)
+	p.room += len(list)
+	if int(id) < p.Size {
 		p.free = append(p.free, id)
 	}
 	return id, written, true

@@ -22,7 +22,7 @@ type vring struct {
 	size    int      // SET_VRING_NUM; 0: not set
 	addr    ringAddr // SET_VRING_ADDR
 	hasAddr bool
-	base    uint16 // next available index: SET_VRING_BASE, or where the ring was stopped
+	base    uint32 // where it goes on: SET_VRING_BASE, or where it was stopped
 	started bool   // SET_VRING_KICK came
 	enabled bool   // SET_VRING_ENABLE
 
@@ -53,7 +53,7 @@ func (v *vring) config() virtqueue.Config {
 		DescAddr:    v.addr.desc,
 		AvailAddr:   v.addr.avail,
 		UsedAddr:    v.addr.used,
-		NextAvail:   v.base,
+		Base:        v.base,
 		LogUsed:     v.addr.flags&ringAddrLog != 0,
 		UsedLogAddr: v.addr.log,
 	}
@@ -80,7 +80,7 @@ func (v *vring) update() error {
 	q.SetCall(v.call)
 	v.queue = q
 	v.s.stats.ringStarts.Add(1)
-	v.s.log.Debug("ring starts", "ring", v.index, "size", v.size, "next_avail", v.base, "features", v.s.features)
+	v.s.log.Debug("ring starts", "ring", v.index, "size", v.size, "next_avail", q.NextAvail(), "features", v.s.features)
 	v.s.dev.Start(v.index, q)
 	return nil
 }
@@ -107,11 +107,11 @@ func (v *vring) stop() {
 	}
 	v.s.dev.Stop(v.index)
 	v.queue = nil
-	v.base = q.NextAvail()
+	v.base = q.Base()
 	if err := q.Close(); err != nil {
 		v.s.log.Error("closing a ring failed", "ring", v.index, "error", err)
 	}
-	v.s.log.Debug("ring stops", "ring", v.index, "next_avail", v.base)
+	v.s.log.Debug("ring stops", "ring", v.index, "next_avail", q.NextAvail())
 }
 
 // halt stops the ring until it is kicked off again. Its error fd stays: QEMU sends that once,

@@ -141,6 +141,7 @@ func (d *daemon) openDevice() error {
 		Unrealized: func(reason string) { _ = d.flusher.Now(flush.ByReason(reason)) },
 		Suspended:  func() { _ = d.flusher.Now(flush.Suspended) },
 		Running:    d.opts.threads,
+		Packed:     d.opts.packed,
 		Logger:     d.log,
 	})
 	return err

@@ -45,6 +45,7 @@ type options struct {
 	maxMsize uint32 // bytes
 	threads  int    // 0: as many as processors
 	nofile   uint64 // 0: the hard limit
+	packed   bool   // offer packed virtqueues
 
 	qidForget bool // --qid-store none: qidStore does not count
 	qidStore  xattrstore.Mode
@@ -99,6 +100,7 @@ var settings = append([]setting{
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},
 	{name: "rlimit-nofile", parse: parseNofile},
+	boolean("packed", func(o *options) *bool { return &o.packed }),
 	{name: "log-level", parse: parseLogLevel},
 	{name: "log-format", parse: parseLogFormat},
 	{name: "metrics-listen", parse: func(o *options, s string) (err error) { o.metrics, err = parseEndpoint(s); return err }},

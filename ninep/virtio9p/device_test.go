@@ -154,7 +154,7 @@ func TestStopDrains(t *testing.T) {
 	r.send(3, getattrMsg(3))
 	<-g.entered
 	var stopped atomic.Bool
-	done := make(chan uint16)
+	done := make(chan uint32)
 	go func() {
 		next := r.stop()
 		stopped.Store(true)

@@ -100,7 +100,7 @@ func (p *packed) add(list []Desc) uint16 {
 
 // AddList makes a list of descriptors available in a packed ring, the first one last, whatever
 // stands in them: of their flags those that mark them as available are turned round by it.
-// Take finds it under the buffer ID of the last one, which is from Size on unless Add chose it.
+// Take finds it under the buffer ID of the last one, which is from Size on if Add is used too.
 func (d *Driver) AddList(list ...Desc) {
 	p := d.packed
 	first := list[0].Flags ^ p.availFlags(p.next)
@@ -142,7 +142,7 @@ func (p *packed) take() (id uint16, written uint32, ok bool) {
 	delete(p.lists, id)
 	p.taken += len(list)
 	p.room += len(list)
-	if int(id) < p.Size {
+	if int(id) < p.Size && len(p.free) < p.Size {
 		p.free = append(p.free, id)
 	}
 	return id, written, true

@@ -196,6 +196,7 @@ func TestGoodValues(t *testing.T) {
 		"msize with a unit":      {[]string{"--max-msize=512k"}, func(o *options) { o.maxMsize = 512 << 10 }},
 		"largest msize":          {[]string{"--max-msize=16M"}, func(o *options) { o.maxMsize = 16 << 20 }},
 		"threads":                {[]string{"--threads=3"}, func(o *options) { o.threads = 3 }},
+		"packed":                 {[]string{"--packed"}, func(o *options) { o.packed = true }},
 		"nofile":                 {[]string{"--rlimit-nofile=4096"}, func(o *options) { o.nofile = 4096 }},
 		"group":                  {[]string{"--socket-group=kvm"}, func(o *options) { o.group = "kvm" }},
 		"log":                    {[]string{"--log-level=debug", "--log-format=json"}, func(o *options) { o.logLevel, o.logFormat = slog.LevelDebug, "json" }},

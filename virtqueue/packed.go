@@ -97,16 +97,28 @@ func newPackedRing(mem *Memory, cfg *Config) (*packedRing, error) {
 	}
 	p.event = p.device.load32(0)
 	base := cfg.Base
-	if base == 0 && p.flags(0)&descUsed == 0 {
+	if base == 0 && p.unused() {
 		// Wrap counters begin with 1, but User Mode Linux says 0 of a new ring, as does a
-		// front end that says nothing. When they are 0 at this place, the first descriptor
-		// has been used before, and shows it.
+		// front end that says nothing.
 		base = wrapBit<<16 | wrapBit
 	}
 	p.next, _ = p.place(uint16(base))
 	used, _ := p.place(uint16(base >> 16))
 	p.used.Store(used)
 	return p, nil
+}
+
+// unused reports whether the ring is as it was in the beginning, apart from what the driver has
+// made available. Once wrap counters are 0 and at the first descriptor, some used descriptor of
+// the round before is there, with its flag USED: when the driver makes it available again, in the
+// round of 0, it sets that too.
+func (p *packedRing) unused() bool {
+	for i := range p.size {
+		if p.flags(i)&descUsed != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // place decodes an index with a wrap counter.

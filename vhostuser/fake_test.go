@@ -27,6 +27,7 @@ const fakeFeatures = mountTag | virtqueue.FeatureIndirectDesc | virtqueue.Featur
 // fakeDevice copies what the driver sends back to it, and tells what was asked of it.
 type fakeDevice struct {
 	config []byte
+	packed bool // offers packed rings
 
 	// While it is locked chains that were popped are held, and Stop waits for them.
 	hold sync.Mutex
@@ -44,7 +45,12 @@ type fakeDevice struct {
 
 func newFake() *fakeDevice { return &fakeDevice{config: []byte("\x06\x00shared")} }
 
-func (d *fakeDevice) Features() virtqueue.Features { return fakeFeatures }
+func (d *fakeDevice) Features() virtqueue.Features {
+	if d.packed {
+		return fakeFeatures | virtqueue.FeatureRingPacked
+	}
+	return fakeFeatures
+}
 
 func (d *fakeDevice) ReadConfig(p []byte, offset uint32) {
 	if d.trouble.Load() {

@@ -38,6 +38,7 @@ type fakeDevice struct {
 
 	mu     sync.Mutex
 	events []string
+	layout string // of the ring that was started last
 	queue  *virtqueue.Queue
 	quit   atomic.Bool
 	done   chan struct{}
@@ -87,6 +88,9 @@ func (d *fakeDevice) Start(index int, q *virtqueue.Queue) {
 		panic("started twice")
 	}
 	d.event("start %d at %d", index, q.NextAvail())
+	d.mu.Lock()
+	d.layout = q.Layout()
+	d.mu.Unlock()
 	d.queue, d.done = q, make(chan struct{})
 	d.quit.Store(false)
 	go d.work(q, d.done)

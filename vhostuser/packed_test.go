@@ -19,7 +19,11 @@ func startPacked(t *testing.T, opts vhosttest.Options) (*fakeDevice, *vhosttest.
 }
 
 // layoutOf returns the layout of the ring that runs.
-func layoutOf(dev *fakeDevice) string { return dev.queue.Layout() }
+func layoutOf(dev *fakeDevice) string {
+	dev.mu.Lock()
+	defer dev.mu.Unlock()
+	return dev.layout
+}
 
 // TestPackedOffered: packed rings are offered if the device has them, and used if the driver has.
 func TestPackedOffered(t *testing.T) {

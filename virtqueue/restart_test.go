@@ -88,5 +88,12 @@ func TestRestartNotifies(t *testing.T) {
 		if events(t, call) == 0 {
 			t.Error("the driver is not told")
 		}
+		// It did not look, and asks for an event that the device before has passed by.
+		r.drv.Add(nil, buffers(r.data, 1))
+		r.q.Push(r.pop(), 0)
+		r.q.Notify()
+		if events(t, call) == 0 {
+			t.Error("the driver is not told of the next chain")
+		}
 	})
 }

@@ -202,13 +202,18 @@ func (s shared) packedDesc(i int) (d desc, id uint16) {
 // errIndirectList is a chain's, as those in chain.go.
 var errIndirectList = errors.New("indirect descriptor in a list of descriptors")
 
-// takePacked takes the list of descriptors that waits. Its errors cost the chain, but for
-// ErrBroken: a list without an end has no buffer ID by which it could be given back.
+// takePacked is takeSplit for a packed ring. One that has a list without an end is corrupt: there
+// is no buffer ID by which that could be given back.
 //
 // The driver made the first descriptor available after the others (2.8.6), and pending has seen
 // it, so that what is read here is what the driver wrote.
-func (q *Queue) takePacked(c *Chain) error {
+func (q *Queue) takePacked(c *Chain) (bool, error) {
 	p := q.packed
+	if !p.pending() {
+		return false, nil
+	}
+	c.reset()
+	q.walker.mem = q.memory.Load()
 	// What is in flight is not the driver's to make available anew.
 	free := p.size - p.distance(p.used.Load(), p.next)
 	at := p.next
@@ -216,13 +221,13 @@ func (q *Queue) takePacked(c *Chain) error {
 	for n := uint32(1); ; n++ {
 		if n > free {
 			q.Break(fmt.Errorf("list of descriptors at %d has no end in the %d that are free", p.nextIndex(), free))
-			return ErrBroken
+			return false, ErrBroken
 		}
 		index, _ := p.index(at)
 		d, id := p.desc.packedDesc(int(index))
 		if !p.available(at, d.flags) {
 			q.Break(fmt.Errorf("descriptor %d is not available, but in a list that is", index))
-			return ErrBroken
+			return false, ErrBroken
 		}
 		if bad == nil { // else only the end is looked for
 			bad = q.walker.addPacked(c, d, n == 1, int(p.size))
@@ -231,7 +236,7 @@ func (q *Queue) takePacked(c *Chain) error {
 		if d.flags&descNext == 0 {
 			c.head, c.descs = id, n
 			p.next = at
-			return bad
+			return true, bad
 		}
 	}
 }

@@ -2,10 +2,7 @@
 
 package virtqueue
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // Pop takes the next available chain. It returns false when there is none, and ErrBroken
 // when the queue is, or turns out to be, broken. Malformed chains are given back and
@@ -16,23 +13,19 @@ func (q *Queue) Pop(c *Chain) (bool, error) {
 		if q.broken.Load() {
 			return false, ErrBroken
 		}
-		if !q.pending() {
-			return false, nil
-		}
-		c.reset()
-		q.walker.mem = q.memory.Load()
+		var ok bool
 		var err error
 		if q.packed != nil {
-			err = q.takePacked(c)
+			ok, err = q.takePacked(c)
 		} else {
-			err = q.take(c)
+			ok, err = q.takeSplit(c)
+		}
+		if !ok {
+			return false, err
 		}
 		if err == nil {
 			q.stats.Chains.Add(1)
 			return true, nil
-		}
-		if errors.Is(err, ErrBroken) {
-			return false, err
 		}
 		q.stats.BadChains.Add(1)
 		if q.onBad != nil {
@@ -45,27 +38,38 @@ func (q *Queue) Pop(c *Chain) (bool, error) {
 	return false, nil
 }
 
-// take takes the chain that waits. Its errors cost the chain, but for ErrBroken.
-func (q *Queue) take(c *Chain) error {
+// takeSplit takes the next chain off a split ring, and says what is wrong with it. It returns
+// false when there is none, or the ring is corrupt.
+func (q *Queue) takeSplit(c *Chain) (bool, error) {
+	if !q.pendingSplit() {
+		return false, nil
+	}
 	if waiting := q.availSeen - q.nextAvail; waiting > q.size {
 		q.Break(fmt.Errorf("available index %d is %d ahead of %d, the ring has %d entries", q.availSeen, waiting, q.nextAvail, q.size))
-		return ErrBroken
+		return false, ErrBroken
 	}
-	c.head = q.avail.load16(availRing + 2*int(q.nextAvail&q.mask))
-	if c.head >= q.size {
-		q.Break(fmt.Errorf("available entry %d names descriptor %d, the ring has %d entries", q.nextAvail, c.head, q.size))
-		return ErrBroken
+	head := q.avail.load16(availRing + 2*int(q.nextAvail&q.mask))
+	if head >= q.size {
+		q.Break(fmt.Errorf("available entry %d names descriptor %d, the ring has %d entries", q.nextAvail, head, q.size))
+		return false, ErrBroken
 	}
 	q.nextAvail++
-	return q.walker.walk(c, q.desc, c.head)
+	c.reset()
+	c.head = head
+	q.walker.mem = q.memory.Load()
+	return true, q.walker.walk(c, q.desc, head)
 }
 
-// pending reports whether a chain waits that was not there when the index was last read, or
-// is not yet taken.
 func (q *Queue) pending() bool {
 	if q.packed != nil {
 		return q.packed.pending()
 	}
+	return q.pendingSplit()
+}
+
+// pendingSplit reports whether a chain waits that was not there when the index was last read,
+// or is not yet taken.
+func (q *Queue) pendingSplit() bool {
 	if q.availSeen == q.nextAvail {
 		q.availSeen = q.avail.load16(availIdx)
 	}

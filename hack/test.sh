@@ -34,7 +34,7 @@ suite() {
 	else
 		printf 'FAIL  %-28s %5d s\n' "$name" $((SECONDS - began))
 		# What was wrong first: with -v it stands before the verdict, amid other output.
-		grep -E '^ +[a-z0-9_]+_test\.go:[0-9]+: ' "$log" | head -n 100 || true
+		grep -E '^ +[a-z0-9_]+\.go:[0-9]+: ' "$log" | grep -vE ': [0-9.]+ s$' | head -n 100 || true
 		grep -E -A 30 '^(\s*--- FAIL|panic:|FAIL|WARNING: DATA RACE)' "$log" | head -n 150 || true
 		printf '  ... the end of %s:\n' "$log"
 		tail -n 40 "$log"

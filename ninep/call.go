@@ -48,11 +48,17 @@ type Call struct {
 	InLen, OutLen int // sums of the lengths
 	Thread        *Thread
 	Transport     Transport
+	// Began is when the transport took the request, by Nanotime.
+	Began int64
 	// Tag for the transport: what the chain is to it.
 	Cookie any
 
 	// Set by the session for the backend.
 	UID uint32 // of the fid's attach: the user the request is made for, or NoUID
+
+	// Ended is set by the session for the transport, when the reply is made: one reading
+	// of the clock is the end of one request and the beginning of the next.
+	Ended int64
 
 	state callState
 }

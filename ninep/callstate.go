@@ -19,7 +19,6 @@ type callState struct {
 	sess  *Session
 	terms *terms // the session's when the request came
 	op    *op
-	began int64 // Session.now
 	seq   uint64
 	park  parking
 

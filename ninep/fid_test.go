@@ -255,7 +255,7 @@ func TestLatencyBuckets(t *testing.T) {
 	for i := range LatencyBuckets - 1 {
 		for ns, bucket := range map[int64]int{LatencyBound(i) - 1: i, LatencyBound(i): i + 1} {
 			sh := new(statShard)
-			c.state.began = s.now() - ns
+			c.Began = Nanotime() - ns
 			s.count(c, sh, 0)
 			// The clock has gone on: half a bucket at most.
 			if sh.ops[0].buckets[bucket].Load() != 1 && sh.ops[0].buckets[min(bucket+1, LatencyBuckets-1)].Load() != 1 {

@@ -20,7 +20,7 @@ func (m *muffler) pass(now int64) bool {
 // logUnknown tells of an error of the backend that names no errno.
 func (s *Session) logUnknown(c *Call, err error) {
 	s.stats.failed.Add(1)
-	if s.muffle.pass(s.now()) {
+	if s.muffle.pass(Nanotime()) {
 		s.log.Warn("error without an errno, answered with EIO", "op", c.state.op.name, "err", err)
 	}
 }
@@ -29,7 +29,7 @@ func (s *Session) logUnknown(c *Call, err error) {
 // recovered it.
 func (s *Session) logPanic(op string, r any) {
 	s.stats.panics.Add(1)
-	if s.muffle.pass(s.now()) {
+	if s.muffle.pass(Nanotime()) {
 		s.log.Error("panic in an operation, answered with EIO", "op", op, "panic", r, "stack", string(debug.Stack()))
 	}
 }

@@ -20,7 +20,6 @@ const (
 // which the requests came, and before the next one is begun.
 func (s *Session) Begin(c *Call) {
 	st := &c.state
-	st.began = s.now()
 	st.terms = s.terms.Load()
 	st.failed, st.resumed, st.bytes = false, false, 0
 	s.readHeader(c)

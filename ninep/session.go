@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -77,9 +76,8 @@ type terms struct {
 
 // Session is one client's use of a Backend, from Tversion to Tversion.
 type Session struct {
-	cfg   Config
-	log   *slog.Logger
-	epoch time.Time // origin of now
+	cfg Config
+	log *slog.Logger
 
 	terms atomic.Pointer[terms]
 	seq   atomic.Uint64 // of the last Begin
@@ -120,7 +118,7 @@ func NewSession(cfg Config) *Session {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	s := &Session{cfg: cfg, log: cfg.Logger, epoch: time.Now(), maxWaiting: DefaultMaxWaiting}
+	s := &Session{cfg: cfg, log: cfg.Logger, maxWaiting: DefaultMaxWaiting}
 	s.fids.max = int64(max(cfg.MaxFIDs, 0))
 	s.terms.Store(noTerms())
 	return s
@@ -173,11 +171,6 @@ func (s *Session) reset(next *terms, seq uint64) {
 	s.cfg.Backend.Reset()
 	s.terms.Store(next)
 }
-
-// now returns nanoseconds since the session was made. time.Since of a time that
-// has a monotonic reading asks the clock once and does not look at the wall clock:
-// half of what time.Now costs.
-func (s *Session) now() int64 { return int64(time.Since(s.epoch)) }
 
 // hold looks up a fid for the operation of c, takes it for the operation's class,
 // and checks that it is in a state that the operation takes. letGo undoes it.

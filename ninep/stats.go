@@ -72,11 +72,12 @@ func (s *Session) threadStats(c *Call) *statShard {
 }
 
 // count counts a request that has ended with the value n of Serve. Its time runs
-// from Begin, so that it holds the time in a queue, to here.
+// from when the transport took it, so that it holds the time in a queue, to here.
 func (s *Session) count(c *Call, sh *statShard, n int) {
 	st := &c.state
 	o := &sh.ops[opIndex[st.typ]]
-	ns := s.now() - st.began
+	c.Ended = Nanotime()
+	ns := c.Ended - c.Began
 	o.buckets[min(bits.Len64(uint64(ns)>>latencyShift), LatencyBuckets-1)].Add(1)
 	o.nanos.Add(uint64(ns))
 	if st.failed {

@@ -191,6 +191,34 @@ func (p *packedRing) pending() bool {
 	return p.available(p.next, p.flags(index))
 }
 
+// waitingMax is how many descriptors are looked at to see how many lists wait.
+const waitingMax = 32
+
+// waiting returns how many lists are available, as far as is looked. For the leader.
+func (p *packedRing) waiting() (n int) {
+	at := p.next
+	for range min(waitingMax, p.size) {
+		index, _ := p.index(at)
+		flags := p.flags(index)
+		if !p.available(at, flags) {
+			break
+		}
+		if flags&descNext == 0 {
+			n++
+		}
+		at = p.after(at, 1)
+	}
+	return max(n, 1)
+}
+
+// arrived is Queue.Arrived. What was made available in this round of the ring has the flag AVAIL
+// as the wrap counter is, also when it has been used.
+func (p *packedRing) arrived(position uint16) bool {
+	at, _ := p.place(position)
+	index, wrap := p.index(at)
+	return p.flags(index)&descAvail != 0 == (wrap != 0)
+}
+
 // packedDesc copies a descriptor of a packed ring out of shared memory. Its last fields are le16
 // id and le16 flags, where those of a split ring are flags and next.
 func (s shared) packedDesc(i int) (d desc, id uint16) {

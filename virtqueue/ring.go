@@ -76,8 +76,34 @@ func (q *Queue) pendingSplit() bool {
 	return q.availSeen != q.nextAvail
 }
 
-// Pending reports whether Pop would find something. For the leader.
-func (q *Queue) Pending() bool { return !q.broken.Load() && q.pending() }
+// Pending returns how many chains wait to be popped, as far as is known: 0 means that none
+// does. For the leader.
+func (q *Queue) Pending() int {
+	switch {
+	case q.broken.Load() || !q.pending():
+		return 0
+	case q.packed != nil:
+		return q.packed.waiting()
+	}
+	return int(q.availSeen - q.nextAvail)
+}
+
+// Position returns where Pop has got to, for Arrived. For the leader.
+func (q *Queue) Position() uint16 {
+	if q.packed != nil {
+		return q.packed.encoded(q.packed.next)
+	}
+	return q.nextAvail
+}
+
+// Arrived reports whether the driver has made a chain available since Pop had got to a
+// position and found no more. Any thread may ask, again and again.
+func (q *Queue) Arrived(position uint16) bool {
+	if q.packed != nil {
+		return q.broken.Load() || q.packed.arrived(position)
+	}
+	return q.broken.Load() || q.avail.load16(availIdx) != position
+}
 
 // Push gives a chain back with the number of bytes that were written to it, from the start
 // of Writable. The driver sees it at once, but is told by Notify. On a broken queue it does

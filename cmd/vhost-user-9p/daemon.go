@@ -57,6 +57,9 @@ func openDaemon(opts *options, log *slog.Logger) (_ *daemon, err error) {
 		}
 	}()
 	unix.Umask(0) // the guest says what modes files have
+	if err := opts.setProcessors(); err != nil {
+		return nil, err
+	}
 	nofile, err := raiseNofile(opts.nofile)
 	if err != nil {
 		return nil, err
@@ -141,6 +144,7 @@ func (d *daemon) openDevice() error {
 		Unrealized: func(reason string) { _ = d.flusher.Now(flush.ByReason(reason)) },
 		Suspended:  func() { _ = d.flusher.Now(flush.Suspended) },
 		Running:    d.opts.threads,
+		Poll:       d.opts.poll,
 		Packed:     d.opts.packed,
 		Logger:     d.log,
 	})

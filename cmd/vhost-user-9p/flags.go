@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/throttle"
@@ -44,8 +47,11 @@ type options struct {
 
 	maxMsize uint32 // bytes
 	threads  int    // 0: as many as processors
-	nofile   uint64 // 0: the hard limit
-	packed   bool   // offer packed virtqueues
+	poll     time.Duration
+	cpus     unix.CPUSet // none: those that it is started on
+	node     int         // of the processors; -1: none in particular
+	nofile   uint64      // 0: the hard limit
+	packed   bool        // offer packed virtqueues
 
 	qidForget bool // --qid-store none: qidStore does not count
 	qidStore  xattrstore.Mode
@@ -99,6 +105,9 @@ var settings = append([]setting{
 	{name: "state-dir", parse: func(o *options, s string) error { return parseNonEmpty(s, "a directory", &o.stateDir) }},
 	{name: "max-msize", parse: parseMaxMsize},
 	{name: "threads", parse: parseThreads},
+	{name: "poll-us", parse: parsePoll},
+	{name: "cpus", parse: func(o *options, s string) (err error) { o.cpus, err = parseCPUs(s); return err }},
+	{name: "numa-node", parse: parseNode},
 	{name: "rlimit-nofile", parse: parseNofile},
 	boolean("packed", func(o *options) *bool { return &o.packed }),
 	{name: "log-level", parse: parseLogLevel},
@@ -141,6 +150,7 @@ func (t *text) Set(s string) error {
 func parseOptions(args []string) (*options, error) {
 	o := &options{
 		fd:        -1,
+		node:      -1,
 		maxMsize:  defaultMaxMsize,
 		logLevel:  slog.LevelInfo,
 		logFormat: formatText,
@@ -193,6 +203,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--qid-layout %s is for --multidevs remap: with %s, file IDs are inode numbers", o.qidLayout, o.multiDevs)
 	case o.qidForget && o.stateDir != "":
 		return errors.New("--state-dir is for a table of file IDs that is stored: --qid-store none is not")
+	case o.cpus.Count() > 0 && o.node >= 0:
+		return errors.New("--cpus and --numa-node exclude each other: both say which processors are used")
 	case o.group != "" && o.socketPath == "" && (o.metrics == nil || o.metrics.network != "unix"):
 		return errors.New("--socket-group is for a socket that the daemon makes, with --socket-path or --metrics-listen unix:PATH")
 	}

@@ -12,6 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep/hostfs"
 	"vhost-user-9p/ninep/throttle"
@@ -118,6 +121,15 @@ func TestBadCommandLines(t *testing.T) {
 		"unit alone":                 {with("--max-msize=M"), exitUsage, `--max-msize "M" is not a size`},
 		"threads of letters":         {with("--threads=all"), exitUsage, `--threads "all" is not a number of threads`},
 		"negative threads":           {with("--threads=-1"), exitUsage, `--threads "-1" is not a number of threads`},
+		"poll too long":              {with("--poll-us=1001"), exitUsage, `--poll-us "1001" is not a time in microseconds from 0 to 1000`},
+		"poll with a unit":           {with("--poll-us=5ms"), exitUsage, `--poll-us "5ms" is not a time in microseconds`},
+		"no cpus":                    {with("--cpus="), exitUsage, `--cpus "" is not a list of processors, needed are numbers from 0 to 1023 such as 0-3,8`},
+		"cpus backwards":             {with("--cpus=3-1"), exitUsage, `--cpus "3-1" is not a list of processors`},
+		"cpus without an end":        {with("--cpus=3-"), exitUsage, `--cpus "3-" is not a list of processors`},
+		"cpu out of range":           {with("--cpus=1024"), exitUsage, `--cpus "1024" is not a list of processors`},
+		"negative cpu":               {with("--cpus=-1"), exitUsage, `--cpus "-1" is not a list of processors`},
+		"node by name":               {with("--numa-node=first"), exitUsage, `--numa-node "first" is not the number of a NUMA node`},
+		"cpus and a node":            {with("--cpus=0", "--numa-node=0"), exitUsage, `--cpus and --numa-node exclude each other`},
 		"too many threads":           {with("--threads=257"), exitUsage, `--threads "257" is not a number of threads, needed is 0 .* to 256`},
 		"nofile of letters":          {with("--rlimit-nofile=max"), exitUsage, `--rlimit-nofile "max" is not a number of open files`},
 		"low nofile":                 {with("--rlimit-nofile=127"), exitUsage, `--rlimit-nofile "127" .* from 128 on`},
@@ -154,7 +166,7 @@ func TestBadCommandLines(t *testing.T) {
 func TestGoodValues(t *testing.T) {
 	needed := []string{"--socket-path", "/s", "--shared-dir", "/d", "--tag", "share"}
 	defaults := options{
-		socketPath: "/s", fd: -1, sharedDir: "/d", tag: "share",
+		socketPath: "/s", fd: -1, node: -1, sharedDir: "/d", tag: "share",
 		maxMsize: 1 << 20, logLevel: slog.LevelInfo, logFormat: "text",
 	}
 	for name, c := range map[string]struct {
@@ -197,6 +209,10 @@ func TestGoodValues(t *testing.T) {
 		"largest msize":          {[]string{"--max-msize=16M"}, func(o *options) { o.maxMsize = 16 << 20 }},
 		"threads":                {[]string{"--threads=3"}, func(o *options) { o.threads = 3 }},
 		"packed":                 {[]string{"--packed"}, func(o *options) { o.packed = true }},
+		"poll":                   {[]string{"--poll-us=1000"}, func(o *options) { o.poll = time.Millisecond }},
+		"cpus":                   {[]string{"--cpus=0-2,1,7"}, func(o *options) { o.cpus = cpus(0, 1, 2, 7) }},
+		"last cpu":               {[]string{"--cpus=1023"}, func(o *options) { o.cpus = cpus(1023) }},
+		"numa node":              {[]string{"--numa-node=0"}, func(o *options) { o.node = 0 }},
 		"nofile":                 {[]string{"--rlimit-nofile=4096"}, func(o *options) { o.nofile = 4096 }},
 		"group":                  {[]string{"--socket-group=kvm"}, func(o *options) { o.group = "kvm" }},
 		"log":                    {[]string{"--log-level=debug", "--log-format=json"}, func(o *options) { o.logLevel, o.logFormat = slog.LevelDebug, "json" }},
@@ -219,6 +235,13 @@ func TestGoodValues(t *testing.T) {
 	if err != nil || o.fd != 0 {
 		t.Errorf("--fd 0: %+v, %v", o, err)
 	}
+}
+
+func cpus(numbers ...int) (set unix.CPUSet) {
+	for _, n := range numbers {
+		set.Set(n)
+	}
+	return set
 }
 
 func describe(o *options) string {

@@ -144,6 +144,15 @@ Resources
         How many requests are executed at once, at most 256; 0 is the number of
         processors. Requests that wait for a disk or a lock do not count. Fewer
         leave more of the host to others; more than processors rarely help.
+  --poll-us MICROSECONDS                                            (default: 0)
+        How long the daemon may look out for the next request, at most 1000,
+        before it waits to be woken. It does so only while requests come that
+        fast. Each takes less time then, and the daemon a processor.
+  --cpus LIST                                (default: those it is started on)
+        Which processors the daemon uses, such as 0-3,8.
+  --numa-node N                                                  (default: none)
+        Use the processors of one NUMA node, and so its memory. Best is the node
+        that the guest's memory is on.
   --rlimit-nofile N                                    (default: the hard limit)
         How many files the daemon may have open, 128 or more. Guests can use
         more: files that have been idle are closed, and opened again when that

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,8 @@ const (
 	maxMsize = 16 << 20
 
 	maxThreads = 256 // as many as the device has at most, with those that wait
+
+	maxPollMicros = 1000 // more is a processor that does nothing else
 
 	// Less leaves nothing to open files with.
 	minNofile = 128
@@ -194,6 +197,24 @@ func parseThreads(o *options, s string) error {
 		return fmt.Errorf("is not a number of threads, needed is 0 (as many as processors) to %d", maxThreads)
 	}
 	o.threads = int(n)
+	return nil
+}
+
+func parsePoll(o *options, s string) error {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n > maxPollMicros {
+		return fmt.Errorf("is not a time in microseconds from 0 to %d", maxPollMicros)
+	}
+	o.poll = time.Duration(n) * time.Microsecond
+	return nil
+}
+
+func parseNode(o *options, s string) error {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return errors.New("is not the number of a NUMA node")
+	}
+	o.node = int(n)
 	return nil
 }
 

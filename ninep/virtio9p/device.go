@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"time"
 
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/virtqueue"
@@ -45,6 +46,10 @@ type Config struct {
 	// If 0, 256. It is never more than the ring has entries.
 	MaxThreads int
 
+	// Poll is the longest time for which a worker looks at the ring, after it was empty,
+	// before it waits for the driver's kick. 0: not at all.
+	Poll time.Duration
+
 	// Packed offers packed virtqueues (VIRTIO_F_RING_PACKED). A driver that does not know
 	// them goes on with a split one.
 	Packed bool
@@ -64,6 +69,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("the mount tag has %d bytes, at most %d are possible", len(c.Tag), MaxTagLen)
 	case c.Running < 0 || c.MaxThreads < 0:
 		return errors.New("virtio9p: negative number of threads")
+	case c.Poll < 0:
+		return errors.New("virtio9p: negative time to poll")
 	}
 	return nil
 }

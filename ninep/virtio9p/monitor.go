@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep"
 )
 
 const (
@@ -98,13 +100,13 @@ func (s *service) findStuck() (busy bool) {
 	if s.unattended() {
 		limit = monitorPeriod
 	}
-	now := nanotime()
+	now := ninep.Nanotime()
 	for _, w := range s.workers {
-		since := w.since.Load()
-		if !w.running || since == 0 {
+		if !w.running {
 			continue
 		}
-		if now-since < int64(limit) {
+		// One that has not begun yet, 0, is about to: it may not have got a processor.
+		if since := w.since.Load(); since == 0 || now-since < int64(limit) {
 			busy = true
 			continue
 		}
@@ -117,4 +119,4 @@ func (s *service) findStuck() (busy bool) {
 
 // unattended reports whether chains wait, or replies of which the driver has not been told.
 // Preconditions: s.mu is held.
-func (s *service) unattended() bool { return s.unsent.Load() > 0 || s.pending() }
+func (s *service) unattended() bool { return s.unsent.Load() > 0 || s.backlog() > 0 }

@@ -13,9 +13,21 @@ import (
 	"vhost-user-9p/virtqueue"
 )
 
-// notifyBatch is the number of replies after which the driver is told, if there is always
-// a next request to go on with.
-const notifyBatch = 4
+const (
+	// notifyBatch is the number of replies after which the driver is told, if there is
+	// always a next request to go on with, and notifyAfter the time, in nanoseconds.
+	// To tell costs about as much as to answer: a system call, and a thread that wakes up.
+	notifyBatch = 8
+	notifyAfter = 20_000
+
+	// worthHelp is how long the requests that are left must take, in nanoseconds, for
+	// another thread to be woken for them: more than it takes to wake one.
+	worthHelp = 50_000
+	// slowCost is the time of an operation, in nanoseconds, from which on a thread that
+	// has nothing to do waits for kicks, although another one that works will look at
+	// the ring when it is done.
+	slowCost = 20_000
+)
 
 // service is one queue being served, from Start to Stop.
 type service struct {
@@ -40,9 +52,12 @@ type service struct {
 	drained  sync.Cond  // workers or inFlight went down
 	seen     counters   // what the queue's counters stood at when last collected
 
-	unsent  atomic.Int32  // replies since the driver was last told
-	started atomic.Uint64 // operations begun, for the monitor
-	monitor monitor
+	cost      atomic.Int64  // what an operation takes of late, in nanoseconds; written under mu
+	unsent    atomic.Int32  // replies since the driver was last told
+	unsentFor atomic.Int64  // since when there are any, by ninep.Nanotime
+	started   atomic.Uint64 // operations begun, for the monitor
+	monitor   monitor
+	poll      poller
 }
 
 func newService(d *Device, q *virtqueue.Queue) *service {
@@ -53,13 +68,14 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 		log:        d.log,
 		maxRunning: d.cfg.Running,
 		maxThreads: min(d.cfg.MaxThreads, q.Size()),
+		poll:       poller{max: int64(d.cfg.Poll)},
 	}
 	s.drained.L = &s.mu
 	s.session.LimitWaiting(q.Size() / 4)
 	q.OnTrouble(
 		func(head uint16, err error) {
 			// The guest can cause this at will: one line a second, the counter has them all.
-			if now := nanotime(); now-d.lastBad >= int64(time.Second) || d.lastBad == 0 {
+			if now := ninep.Nanotime(); now-d.lastBad >= int64(time.Second) || d.lastBad == 0 {
 				d.lastBad = now
 				s.log.Warn("malformed descriptor chain given back", "head", head, "error", err)
 			}
@@ -130,7 +146,7 @@ func (s *service) leave(w *worker) {
 
 // pop takes the next chain off the ring and makes its tag known. It returns nil if there
 // is none. Preconditions: s.mu is held.
-func (s *service) pop() (r *request) {
+func (s *service) pop(w *worker) (r *request) {
 	if s.q.Broken() {
 		return nil
 	}
@@ -151,6 +167,7 @@ func (s *service) pop() (r *request) {
 	c := r.call
 	c.In, c.InLen = r.chain.Readable, r.chain.ReadLen
 	c.Out, c.OutLen = r.chain.Writable, r.chain.WriteLen
+	c.Began = w.clock()
 	s.session.Begin(c)
 	s.started.Add(1)
 	return r
@@ -169,25 +186,37 @@ func (s *service) acquire() *request {
 	return r
 }
 
-// release takes back the memory of a request that has been answered; nil is nothing.
+// measure takes account of how long a request took, from when it was taken.
 // Preconditions: s.mu is held.
+func (s *service) measure(r *request) {
+	cost := s.cost.Load()
+	// One that took much longer than others had lost its processor, more likely than not.
+	took := min(r.call.Ended-r.call.Began, 4*cost+2_000)
+	s.cost.Store(cost + (took-cost)/8)
+}
+
+// release takes back the memory of a request that has been answered. Preconditions: s.mu
+// is held.
 func (s *service) release(r *request) {
-	if r == nil {
-		return
-	}
 	s.free = append(s.free, r)
 	if s.inFlight--; s.stopping {
 		s.drained.Broadcast()
 	}
 }
 
-// helpMore wakes or starts another worker when chains are left and it may run.
+// helpMore wakes or starts another worker when so much is left that it is worth it.
 // Preconditions: s.mu is held.
 func (s *service) helpMore() {
 	s.monitor.poke()
-	if s.running < s.maxRunning && s.pending() {
+	if s.running < s.maxRunning && s.backlog()*s.cost.Load() >= worthHelp {
 		s.help()
 	}
+}
+
+// attended reports whether somebody will look at the ring without a kick for the worker that
+// asks: who waits, or who executes and is soon done. Preconditions: s.mu is held.
+func (s *service) attended() bool {
+	return s.waiting != nil || s.running > 0 && s.cost.Load() < slowCost
 }
 
 // help sees to it that another thread looks at the ring. Preconditions: s.mu is held.
@@ -217,10 +246,10 @@ func (s *service) rouse() bool {
 	return false
 }
 
-// pending reports whether chains are left. Preconditions: s.mu is held.
-func (s *service) pending() (more bool) {
+// backlog returns the number of chains that are left. Preconditions: s.mu is held.
+func (s *service) backlog() (n int64) {
 	defer s.surviveFault()
-	return s.q.Pending()
+	return int64(s.q.Pending())
 }
 
 // enableKick asks for kicks and reports whether a chain came before that took effect.
@@ -230,13 +259,24 @@ func (s *service) enableKick() (pending bool) {
 	return s.q.EnableKick()
 }
 
-// wait waits for the kick. Preconditions: s.mu is held, nobody else waits.
+// wait waits for a request, or the kick. Preconditions: s.mu is held, nobody else waits.
 func (s *service) wait(w *worker) {
+	if s.poll.max > 0 {
+		empty := w.clock()
+		defer func() { s.poll.adapt(w.clock() - empty) }()
+		if s.poll.window > 0 && s.look(w, empty+s.poll.window) {
+			return
+		}
+	}
+	if s.enableKick() {
+		return // one came just now
+	}
 	s.waiting = w
 	s.mu.Unlock()
 	s.q.Wait(-1)
 	s.mu.Lock()
 	s.waiting = nil
+	w.now = 0
 	defer s.surviveFault()
 	s.q.DisableKick()
 }
@@ -247,6 +287,7 @@ func (s *service) park(w *worker) {
 	s.mu.Unlock()
 	w.parked.sleep()
 	s.mu.Lock()
+	w.now = 0
 }
 
 // flush tells the driver of the replies that it has not been told of.
@@ -262,10 +303,16 @@ func (s *service) flush() {
 func (s *service) publish(r *request, n int) {
 	defer s.surviveFault()
 	s.q.Push(&r.chain, n)
-	if s.unsent.Add(1) >= notifyBatch {
-		s.unsent.Store(0)
-		s.q.Notify()
+	if s.unsent.Add(1) == 1 {
+		s.unsentFor.Store(r.call.Ended)
 	}
+}
+
+// mustTell reports whether the driver is to be told of replies before one more request is
+// executed.
+func (s *service) mustTell(now int64) bool {
+	n := s.unsent.Load()
+	return n >= notifyBatch || n > 0 && now-s.unsentFor.Load()+s.cost.Load() > notifyAfter
 }
 
 // surviveFault is deferred around accesses to the ring: a page of it that is gone ends the

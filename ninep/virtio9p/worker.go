@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/virtqueue"
@@ -36,8 +35,9 @@ type worker struct {
 	// Under service.mu.
 	running bool // counted in service.running
 
-	// since is when the present operation began, in nanoseconds of the monotonic clock, 0
-	// between operations. The monitor reads it.
+	// now is the clock as this thread last read it, by ninep.Nanotime; 0: too long ago.
+	now int64
+	// since is when the present operation began, 0 between operations. The monitor reads it.
 	since atomic.Int64
 }
 
@@ -67,29 +67,36 @@ func (w *worker) next(last *request) *request {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if last != nil {
+		if w.running {
+			s.measure(last) // not one that blocked
+		}
+		s.release(last)
+	}
 	w.setRunning(false)
-	s.release(last)
 	for {
 		r := s.takeResumed()
 		if r == nil && s.stopping {
 			break
 		}
 		if r == nil {
-			r = s.pop()
+			r = s.pop(w)
 		}
 		if r != nil {
 			w.setRunning(true)
 			s.helpMore()
 			return r
 		}
-		s.flush()
-		switch {
-		case s.waiting != nil && len(s.idle) >= keepIdle:
+		switch attended := s.attended(); {
+		case s.unsent.Load() > 0:
+			s.mu.Unlock() // a system call
+			s.flush()
+			s.mu.Lock()
+			w.now = 0
+		case attended && len(s.idle) >= keepIdle:
 			return nil
-		case s.waiting != nil:
+		case attended:
 			s.park(w)
-		case s.enableKick():
-			// One came just now.
 		default:
 			s.wait(w)
 		}
@@ -114,10 +121,15 @@ func (w *worker) setRunning(v bool) {
 // later, from elsewhere, with the request.
 func (w *worker) execute(r *request) (done bool) {
 	s := w.s
+	now := w.clock()
+	if s.mustTell(now) {
+		s.flush()
+	}
 	r.call.Thread, r.worker = &w.thread, w
-	w.since.Store(nanotime())
+	w.since.Store(now)
 	n := s.session.Serve(r.call)
 	w.since.Store(0)
+	w.now = 0
 	switch n {
 	case ninep.Deferred:
 		return false
@@ -125,17 +137,20 @@ func (w *worker) execute(r *request) (done bool) {
 		s.q.Break(errGuestMemory)
 		s.session.End(r.call)
 	default:
+		w.now = r.call.Ended
 		s.publish(r, n)
 		s.session.End(r.call)
 	}
 	return true
 }
 
-// start of the monotonic clock that worker.since counts from.
-var start = time.Now()
-
-// nanotime never returns 0.
-func nanotime() int64 { return int64(time.Since(start)) | 1 }
+// clock returns the time, which it does not ask for anew if this thread just has.
+func (w *worker) clock() int64 {
+	if w.now == 0 {
+		w.now = ninep.Nanotime()
+	}
+	return w.now
+}
 
 // faultError turns what recover returned into an error if it is a fault in memory that the
 // front end shares, and panics again if it is anything else.

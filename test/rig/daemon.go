@@ -40,6 +40,7 @@ type Daemon struct {
 	dir     string // socket and logs
 	args    []string
 	allowed []string // see AllowError
+	shown   int      // lines of the log, if the test fails
 	process *process
 }
 
@@ -49,14 +50,14 @@ type Daemon struct {
 func StartDaemon(t testing.TB, export string, args ...string) *Daemon {
 	t.Helper()
 	dir := Dir(t)
-	d := &Daemon{Export: export, Socket: filepath.Join(dir, "socket"), t: t, dir: dir, args: args}
+	d := &Daemon{Export: export, Socket: filepath.Join(dir, "socket"), t: t, dir: dir, args: args, shown: 60}
 	d.AllowError("reason=read_only") // a daemon that may not write could not store its table
 	t.Cleanup(func() {
 		if d.process != nil {
 			d.Stop()
 		}
 		if t.Failed() {
-			showTail(t, "the daemon's log", d.logPath(), 60)
+			showTail(t, "the daemon's log", d.logPath(), d.shown)
 			return
 		}
 		for line := range strings.Lines(d.Log()) {
@@ -199,6 +200,23 @@ func (d *Daemon) Kill() {
 	if peer == "virtiofsd" {
 		_ = os.Remove(d.Socket)
 	}
+}
+
+// dump shows what the daemon was doing when something took too long, and ends it.
+func (d *Daemon) dump() {
+	d.t.Helper()
+	if peer != "" || d.process == nil || !d.process.running() {
+		return
+	}
+	for series, value := range d.Series() {
+		if strings.HasPrefix(series, "vhost_user_9p_") && value != 0 && !strings.Contains(series, "_bucket") {
+			d.t.Logf("%s %v", series, value)
+		}
+	}
+	d.process.signal(unix.SIGQUIT) // for the stacks, in its log
+	d.process.end(5 * time.Second)
+	d.process = nil
+	d.shown = 1000
 }
 
 // Restart ends the daemon and starts it again.

@@ -264,6 +264,7 @@ func (g *Guest) await(what string, timeout time.Duration, f func() bool) {
 			g.t.Fatalf("%s has ended (%v) before this: %s", g.name, g.process.cmd.ProcessState, what)
 		}
 		if time.Now().After(deadline) {
+			g.daemon.dump()
 			g.t.Fatalf("%s: not in %v: %s", g.name, timeout, what)
 		}
 	}

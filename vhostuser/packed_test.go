@@ -4,6 +4,7 @@ package vhostuser_test
 
 import (
 	"testing"
+	"time"
 
 	"vhost-user-9p/vhostuser/vhosttest"
 	"vhost-user-9p/virtqueue"
@@ -149,6 +150,44 @@ func TestPackedThenSplit(t *testing.T) {
 	}
 }
 
+// TestPackedAddressBeforeBase: cloud-hypervisor sends the address first, when the base is still
+// that of the ring before, which may have been larger, or of the other layout.
+func TestPackedAddressBeforeBase(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size uint32
+		flip virtqueue.Features
+	}{{"smaller", 16, 0}, {"split", 128, virtqueue.FeatureRingPacked}} {
+		t.Run(c.name, func(t *testing.T) {
+			dev, fe := startPacked(t, vhosttest.Options{Packed: true})
+			must(t, fe.Setup())
+			for range 100 {
+				echoOne(t, fe, "hello")
+			}
+			_, err := fe.StopDriver()
+			must(t, err)
+			fe.Features ^= c.flip
+			fe.Layout.Size = int(c.size)
+			fe.NewDriver()
+			kick := eventfd(t)
+			must(t, fe.SetFeatures(fe.Features))
+			must(t, fe.SetVringNum(0, c.size))
+			must(t, fe.SetVringAddr(fe.RingAddr()))
+			must(t, fe.SetVringBase(0, fe.Driver.Base()))
+			fe.Driver.AddIndirect(0x300000, bufs(outAddr, 5), bufs(inAddr, 5))
+			must(t, fe.SetVringKick(0, kick))
+			must(t, fe.SetVringEnable(0, true))
+			waitFor(t, "the chain to be used", func() bool {
+				_, _, ok := fe.Driver.Take()
+				return ok
+			})
+			if got := layoutOf(dev); (got == "split") != (c.flip != 0) {
+				t.Errorf("the ring is %s", got)
+			}
+		})
+	}
+}
+
 // TestPackedRefused: what a packed ring may be and a split one may not, and the reverse.
 func TestPackedRefused(t *testing.T) {
 	for _, packed := range []bool{false, true} {
@@ -162,12 +201,8 @@ func TestPackedRefused(t *testing.T) {
 			split, pack bool
 		}{
 			{size: 128, base: 0, split: true, pack: true},
-			{size: 128, base: 0xffff, split: true}, // avail 0x7fff
 			{size: 128, base: 0x80008000, pack: true},
 			{size: 128, base: 0x807f807f, pack: true},
-			{size: 128, base: 0x80808000},
-			{size: 128, base: 0x80008080},
-			{size: 128, base: 0x80018000}, // used ahead of available
 			{size: 100, base: 0, pack: true},
 			{size: 0, base: 0},
 			{size: 32769, base: 0},
@@ -194,6 +229,25 @@ func TestPackedRefused(t *testing.T) {
 				refused(t, got)
 			}
 		}
+	}
+}
+
+// TestPackedBadBase: a position that is none is refused when the ring is to start.
+func TestPackedBadBase(t *testing.T) {
+	for _, base := range []uint32{0xffff, 0x80808000, 0x80008080, 0x80018000 /* used ahead of available */} {
+		_, fe := startPacked(t, vhosttest.Options{Packed: true})
+		must(t, fe.Realize())
+		fe.NewDriver()
+		must(t, fe.SetFeatures(fe.Features))
+		must(t, fe.ShareMemory())
+		refused(t, fe.StartRing(base))
+		if !fe.WaitErr(10 * time.Second) {
+			t.Errorf("base %#x: no error event", base)
+		}
+		_, err := fe.StopDriver()
+		must(t, err)
+		must(t, fe.StartDriver(0)) // the ring can be used all the same
+		echo(t, fe, "hello")
 	}
 }
 

@@ -38,25 +38,21 @@ func (v *vring) wanted() bool {
 
 var errNoMemory = errors.New("no memory region")
 
-// newQueue makes a queue of what is known of the ring.
-func (v *vring) newQueue() (*virtqueue.Queue, error) {
+// newQueue makes a queue of what is known of the ring, with base as where it goes on.
+func (v *vring) newQueue(base uint32) (*virtqueue.Queue, error) {
 	if v.s.mem == nil {
 		return nil, errNoMemory
 	}
-	return virtqueue.NewQueue(v.s.mem, v.config())
-}
-
-func (v *vring) config() virtqueue.Config {
-	return virtqueue.Config{
+	return virtqueue.NewQueue(v.s.mem, virtqueue.Config{
 		Size:        v.size,
 		Features:    v.s.features,
 		DescAddr:    v.addr.desc,
 		AvailAddr:   v.addr.avail,
 		UsedAddr:    v.addr.used,
-		Base:        v.base,
+		Base:        base,
 		LogUsed:     v.addr.flags&ringAddrLog != 0,
 		UsedLogAddr: v.addr.log,
-	}
+	})
 }
 
 // update starts the ring if it is wanted and does not run.
@@ -64,7 +60,7 @@ func (v *vring) update() error {
 	if v.queue != nil || !v.wanted() {
 		return nil
 	}
-	q, err := v.newQueue()
+	q, err := v.newQueue(v.base)
 	if err == nil {
 		if err = q.SetKick(v.kick); err != nil {
 			_ = q.Close()

@@ -92,8 +92,9 @@ func (s *session) setVringAddr(m *message) ([]byte, error) {
 		return nil, nil
 	}
 	// An address that cannot work is refused here, where it can be seen for what it is, and
-	// again if the ring is started with it.
-	q, err := v.newQueue()
+	// again if the ring is started with it. Not so a base: a new one may come yet, and that of
+	// the last ring suits neither another size nor the other layout.
+	q, err := v.newQueue(0)
 	if err != nil {
 		v.signalErr()
 		return nil, err

@@ -289,3 +289,34 @@ func testMemoryGrows(t *testing.T, layout virtqueue.Features) {
 	r.drv.Add(nil, added)
 	r.check(r.pop(), nil, added)
 }
+
+// Pending counts what waits, and Arrived sees what came since Pop found nothing, whatever has
+// become of it.
+func TestPendingAndArrived(t *testing.T) {
+	layouts(t, func(t *testing.T, layout virtqueue.Features) {
+		size := ringSize(layout, 4)
+		for start := range uint16(2 * size) {
+			r := newRing(t, setup{size: size, features: layout, start: start})
+			for n := range size + 1 {
+				r.popNone()
+				position := r.q.Position()
+				if r.q.Pending() != 0 || r.q.Arrived(position) {
+					t.Fatalf("start %d: %d chains wait on an empty ring, arrived: %v", start, r.q.Pending(), r.q.Arrived(position))
+				}
+				for range n {
+					r.drv.Add(nil, buffers(r.data, 1))
+				}
+				for left := n; left > 0; left-- {
+					if got := r.q.Pending(); got != left || !r.q.Arrived(position) {
+						t.Fatalf("start %d: %d chains wait, want %d; arrived: %v", start, got, left, r.q.Arrived(position))
+					}
+					r.q.Push(r.pop(), 0)
+					r.drv.Take()
+				}
+				if r.q.Arrived(position) != (n > 0) {
+					t.Fatalf("start %d: of %d chains that were served none has arrived", start, n)
+				}
+			}
+		}
+	})
+}

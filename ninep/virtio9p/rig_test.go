@@ -55,6 +55,21 @@ func newRig(tb testing.TB, backend ninep.Backend) *rig {
 	})
 }
 
+// rigMaker makes a rig for a backend.
+type rigMaker func(testing.TB, ninep.Backend) *rig
+
+// layouts runs a test with rigs of both layouts of a ring.
+func layouts(t *testing.T, f func(t *testing.T, newRig rigMaker)) {
+	t.Run("split", func(t *testing.T) { f(t, newRig) })
+	t.Run("packed", func(t *testing.T) {
+		f(t, func(tb testing.TB, backend ninep.Backend) *rig {
+			tb.Helper()
+			session := ninep.NewSession(ninep.Config{Backend: backend, Logger: slog.New(slog.DiscardHandler)})
+			return newRigConfig(tb, virtio9p.Config{Tag: "share", Session: session, Packed: true})
+		})
+	})
+}
+
 func newRigConfig(tb testing.TB, cfg virtio9p.Config) *rig {
 	tb.Helper()
 	r := &rig{tb: tb, features: virtqueue.FeatureVersion1 | virtqueue.FeatureIndirectDesc | virtqueue.FeatureEventIdx}

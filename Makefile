@@ -4,8 +4,9 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 SHARE   ?=
 CMD     ?=
+ARGS    ?=
 
-.PHONY: help build demo test check lint fuzz soak install clean
+.PHONY: help build demo test check lint fuzz soak bench install clean
 
 help: ## Show this list.
 	@echo 'vhost-user-9p: a 9P server for virtual machines. Targets:'
@@ -31,6 +32,9 @@ fuzz: ## Fuzz each target for FUZZTIME (30s).
 
 soak: ## Run what takes longer than a test run should.
 	@hack/test.sh soak
+
+bench: ## Measure the daemon beside others; ARGS='-cases read -rounds 3' (docs/performance.md).
+	$(GO) test -tags bench -count=1 -timeout 4h -v -run '^TestBench' ./test/bench $(ARGS)
 
 PREFIX ?= /usr/local
 install: build ## Install the daemon, its manual page and what lets QEMU's tools find it below PREFIX.

@@ -36,13 +36,13 @@ done < <(git ls-files)
 # Every package says what it is for.
 while read -r dir name doc; do
 	[[ -n $doc || $name == main || $name == *_test ]] || problem "$dir: no package comment"
-done < <(go list -tags boot -f '{{.Dir}} {{.Name}} {{.Doc}}' ./... | sed "s,^$PWD,.,")
+done < <(go list -tags boot,bench -f '{{.Dir}} {{.Name}} {{.Doc}}' ./... | sed "s,^$PWD,.,")
 
 unformatted=$(gofmt -l .)
 [[ -z $unformatted ]] || problem "gofmt would change: $unformatted"
 
 go vet ./... || problem "go vet found something"
-go vet -tags boot ./test/... || problem "go vet found something in the boot tests"
+go vet -tags boot,bench ./test/... || problem "go vet found something in the boot tests or benchmarks"
 
 golangci=$(cached "golangci-lint-$GOLANGCI" linter)/golangci-lint
 "$golangci" run ./... || problem "golangci-lint found something"

@@ -28,7 +28,7 @@ func (r *ring) descriptor(i int) (addr uint64, length uint32, id, flags uint16) 
 // for each list, where the first of the lists in flight began, in the order of completion.
 func TestPackedUsedDescriptors(t *testing.T) {
 	const size = 5
-	for round, wrapFlags := range []uint16{virtqtest.Avail | virtqtest.Used, 0} {
+	for round, wrapFlags := range []uint16{virtqtest.DescAvail | virtqtest.DescUsed, 0} {
 		r := newRing(t, setup{size: size, features: packed, start: uint16(round * size)})
 		at := func(n uint64) []virtqtest.Buf { return []virtqtest.Buf{{Addr: r.data + n*page, Len: 64}} }
 		first := r.drv.Add(at(0), append(at(2), at(4)...)) // descriptors 0 to 2
@@ -51,7 +51,7 @@ func TestPackedUsedDescriptors(t *testing.T) {
 			}
 		}
 		for _, i := range []int{2, 3} { // as the driver left them
-			if addr, _, _, flags := r.descriptor(i); addr == 0 || flags&(virtqtest.Avail|virtqtest.Used) == wrapFlags {
+			if addr, _, _, flags := r.descriptor(i); addr == 0 || flags&(virtqtest.DescAvail|virtqtest.DescUsed) == wrapFlags {
 				t.Errorf("round %d, descriptor %d was skipped, but is used: flags %#x", round, i, flags)
 			}
 		}
@@ -165,7 +165,7 @@ func TestPackedMalformedChain(t *testing.T) {
 func TestPackedIndirectFlags(t *testing.T) {
 	r := newRing(t, setup{features: packed})
 	b := buffers(r.data+page, 3)
-	for i, flags := range []uint16{virtqtest.Next, virtqtest.Indirect | virtqtest.Avail | virtqtest.Write, 0xffff} {
+	for i, flags := range []uint16{virtqtest.Next, virtqtest.Indirect | virtqtest.DescAvail | virtqtest.Write, 0xffff} {
 		r.drv.SetDesc(r.data, i, virtqtest.Desc{Addr: b[i].Addr, Len: b[i].Len, Flags: flags, Next: uint16(100 * i)})
 	}
 	r.drv.AddList(virtqtest.Desc{Addr: r.data, Len: 48, Flags: virtqtest.Indirect | virtqtest.Write, Next: rawID})
@@ -189,7 +189,7 @@ var packedCorruptions = map[string]func(d *virtqtest.Driver, data uint64){
 	},
 	"list with a used descriptor in it": func(d *virtqtest.Driver, data uint64) {
 		l := longList(3, data, false)
-		l[1].Flags ^= virtqtest.Avail | virtqtest.Used
+		l[1].Flags ^= virtqtest.DescAvail | virtqtest.DescUsed
 		d.AddList(l...)
 	},
 	"bad list without an end": func(d *virtqtest.Driver, data uint64) {

@@ -53,7 +53,7 @@ func (m *refPacked) pop() (o outcome, c refChain) {
 	}
 	for {
 		d, _ := m.packedDescAt(m.ring.Desc, i)
-		avail := d.Flags&virtqtest.Avail != 0 == wrap && d.Flags&virtqtest.Used != 0 != wrap
+		avail := d.Flags&virtqtest.DescAvail != 0 == wrap && d.Flags&virtqtest.DescUsed != 0 != wrap
 		switch {
 		case first && !avail:
 			return nothing, c
@@ -104,7 +104,7 @@ func (m *refPacked) push(c refChain, written uint32) {
 		flags |= virtqtest.Write
 	}
 	if m.usedWrap {
-		flags |= virtqtest.Avail | virtqtest.Used
+		flags |= virtqtest.DescAvail | virtqtest.DescUsed
 	}
 	binary.LittleEndian.PutUint32(d[8:], written)
 	binary.LittleEndian.PutUint16(d[12:], c.id)

@@ -63,7 +63,7 @@ func TestPackedScribble(t *testing.T) {
 
 // scribble writes a descriptor that is nearly right: such get further than noise.
 func scribble(b []byte) {
-	flags := []uint16{virtqtest.Avail, virtqtest.Used}[rand.IntN(2)]
+	flags := []uint16{virtqtest.DescAvail, virtqtest.DescUsed}[rand.IntN(2)]
 	if rand.IntN(8) == 0 {
 		flags ^= uint16(rand.Uint32())
 	}

@@ -246,6 +246,15 @@ func (fs *FS) keep(t *thread, dir *node, name *byte, text []byte) (*node, unix.E
 	return n, 0
 }
 
+// lostName says that n, which keep returned, has one name less: if that was the last, what
+// it takes on the disk is to be free as soon as no fid refers to it. It takes nil.
+func (fs *FS) lostName(n *node) {
+	if n != nil {
+		n.desc.word.Or(removed)
+		fs.lingering.remove(n)
+	}
+}
+
 // letGo ends what keep began. It takes nil.
 func (fs *FS) letGo(n *node) {
 	if n != nil {

@@ -20,10 +20,12 @@ type descriptor struct {
 
 // Flags of a descriptor's word.
 const (
-	pinsMask   = 1<<28 - 1
-	referenced = 1 << 28 // pinned since the sweep last came by
-	busy       = 1 << 29 // a thread is taking the descriptor away, or bringing it back
-	dead       = 1 << 30 // of a node: its inode is gone, and so is it from the table
+	pinsMask   = 1<<27 - 1
+	referenced = 1 << 27 // pinned since the sweep last came by
+	busy       = 1 << 28 // a thread is taking the descriptor away, or bringing it back
+	dead       = 1 << 29 // of a node: its inode is gone, and so is it from the table
+	removed    = 1 << 30 // of a node: it has lost a name, maybe its last
+	lingers    = 1 << 31 // of a node: it is in the ring of those that linger
 )
 
 // fdWord returns what is added to a word without a descriptor to give it one.

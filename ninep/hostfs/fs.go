@@ -41,6 +41,8 @@ type FS struct {
 	attaches attaches
 	locks    lockTable
 
+	lingering lingering
+
 	// What the kernel was found to lack.
 	noFchmodat2 atomic.Bool
 	noXattrAt   atomic.Bool
@@ -76,6 +78,7 @@ func New(cfg Config) (*FS, error) {
 	fs.fds.max = int64(cfg.MaxDescriptors)
 	fs.handles.fs = fs
 	fs.nodes.init(fs)
+	fs.lingering.init(fs)
 	fs.devices.how = cfg.MultiDevs
 	fs.locks.init(fs, cfg.MaxLockedFiles)
 	if err := fs.open(&cfg); err != nil {
@@ -117,7 +120,7 @@ func (fs *FS) open(cfg *Config) error {
 		return fmt.Errorf("hostfs: statx reports no mounts (Linux 5.8 does): %w", unix.ENOSYS)
 	}
 	fs.attaches.root.fs, fs.attaches.rootFD = fs, fd
-	fs.devices.root = keyOf(&t.stx).dev
+	fs.devices.root, fs.lingering.mnt = keyOf(&t.stx).dev, keyOf(&t.stx).mnt
 	return nil
 }
 
@@ -138,11 +141,15 @@ func dupOrOpen(f *os.File, path string, flags int) (int32, error) {
 }
 
 // Reset implements ninep.Backend.
-func (fs *FS) Reset() { fs.locks.reset() }
+func (fs *FS) Reset() {
+	fs.locks.reset()
+	fs.lingering.dropAll()
+}
 
 // Close gives back what the FS holds. All its files must have been closed.
 func (fs *FS) Close() error {
 	fs.Reset()
+	fs.lingering.close()
 	if root := fs.attaches.root.root; root != nil {
 		fs.attaches.root.root = nil
 		root.unpin()

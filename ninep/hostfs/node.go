@@ -170,26 +170,43 @@ func (s *nodeShard) resizeLocked(size int) {
 	}
 }
 
-// put gives back a reference; the last one closes the node. It takes nil.
+// put gives back a reference; the last one lets the node linger, or closes it. It takes nil.
 func (t *nodeTable) put(n *node) {
+	n, last := t.putOne(n, true)
+	if last {
+		n = t.fs.lingering.add(n)
+	}
+	t.drop(n)
+}
+
+// drop gives back a reference; the last one closes the node. It takes nil.
+func (t *nodeTable) drop(n *node) {
 	for n != nil {
-		n = t.putOne(n)
+		n, _ = t.putOne(n, false)
 	}
 }
 
-// putOne returns a node of which n has had a reference.
-func (t *nodeTable) putOne(n *node) *node {
+// putOne returns a node of which n has had a reference; or n, if it may linger and the
+// reference would be the last, which it has not given back then. It takes nil.
+func (t *nodeTable) putOne(n *node, linger bool) (next *node, last bool) {
+	if n == nil {
+		return nil, false
+	}
 	for r := n.refs.Load(); r > 1; r = n.refs.Load() {
 		if n.refs.CompareAndSwap(r, r-1) {
-			return nil
+			return nil, false
 		}
 	}
 	// It may be the last: decided under the lock under which others find it.
 	s := t.shard(n.hash())
 	s.mu.Lock()
+	if linger && n.refs.Load() == 1 && t.mayLinger(n) {
+		s.mu.Unlock()
+		return n, true
+	}
 	if n.refs.Add(-1) > 0 {
 		s.mu.Unlock()
-		return nil
+		return nil, false
 	}
 	s.removeLocked(n)
 	s.leaveLocked(n)
@@ -205,7 +222,13 @@ func (t *nodeTable) putOne(n *node) *node {
 	where.clear()
 	*n = node{memo: memo{where: where}}
 	nodePool.Put(n)
-	return parent
+	return parent, false
+}
+
+// mayLinger reports whether a node that nobody uses any more is worth keeping.
+func (t *nodeTable) mayLinger(n *node) bool {
+	w := n.desc.word.Load()
+	return n.mnt == t.fs.lingering.mnt && w&(dead|removed|busy) == 0 && wordFD(w) >= 0
 }
 
 // remove makes sure that n is not found any more: its inode is gone, and the number

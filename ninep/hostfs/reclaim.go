@@ -92,6 +92,9 @@ func (fs *FS) room(t *thread) unix.Errno {
 		if fs.fds.used.Load() < fs.fds.max || t.claiming {
 			return 0
 		}
+		if fs.lingering.dropAll() {
+			continue
+		}
 		if !fs.evict(t) {
 			break
 		}

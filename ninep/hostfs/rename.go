@@ -71,7 +71,11 @@ func renameEntry(t *thread, from *node, oldName []byte, to *node, newName []byte
 		return e
 	}
 	defer t.fs.letGo(replaced)
-	return renameat2(fromFD, old, toFD, name, 0)
+	e = renameat2(fromFD, old, toFD, name, 0)
+	if e == 0 && replaced != moved {
+		t.fs.lostName(replaced)
+	}
+	return e
 }
 
 // UnlinkAt implements ninep.File.
@@ -103,7 +107,10 @@ func unlinkEntry(t *thread, dir *node, name []byte, flags uint32) unix.Errno {
 		return e
 	}
 	defer t.fs.letGo(n)
-	return unlinkat(fd, p, flags)
+	if e = unlinkat(fd, p, flags); e == 0 {
+		t.fs.lostName(n)
+	}
+	return e
 }
 
 // Remove implements ninep.File.

@@ -282,6 +282,7 @@ func TestNodesAreShared(t *testing.T) {
 	for _, f := range files {
 		f.Close()
 	}
+	r.fs.Reset()
 	if n := len(openFDs()) - before; n != 0 {
 		t.Errorf("%d descriptors left", n)
 	}

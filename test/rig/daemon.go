@@ -37,6 +37,8 @@ type Daemon struct {
 	Socket string // where guests connect
 
 	t       testing.TB
+	peer    string // what it is; empty for the daemon
+	program string // that is run, unless it is a peer; empty for Binary's
 	dir     string // socket and logs
 	args    []string
 	allowed []string // see AllowError
@@ -49,8 +51,33 @@ type Daemon struct {
 // end with status 0 when it is asked to.
 func StartDaemon(t testing.TB, export string, args ...string) *Daemon {
 	t.Helper()
-	dir := Dir(t)
-	d := &Daemon{Export: export, Socket: filepath.Join(dir, "socket"), t: t, dir: dir, args: args, shown: 60}
+	d := &Daemon{Export: export, t: t, peer: peer, args: args}
+	if peer == "virtiofsd" {
+		d.args = []string{"--posix-acl"} // the daemon's are not for it
+	}
+	return d.begin()
+}
+
+// StartProgram is StartDaemon for another program that is a build of the daemon.
+func StartProgram(t testing.TB, program, export string, args ...string) *Daemon {
+	t.Helper()
+	d := &Daemon{Export: export, t: t, program: program, args: args}
+	return d.begin()
+}
+
+// StartVirtiofsd serves a folder by virtiofsd, with more arguments for it.
+func StartVirtiofsd(t testing.TB, export string, args ...string) *Daemon {
+	t.Helper()
+	d := &Daemon{Export: export, t: t, peer: "virtiofsd", args: args}
+	return d.begin()
+}
+
+// begin is the common part of the ways to start one.
+func (d *Daemon) begin() *Daemon {
+	t := d.t
+	t.Helper()
+	d.dir, d.shown = Dir(t), 60
+	d.Socket = filepath.Join(d.dir, "socket")
 	d.AllowError("reason=read_only") // a daemon that may not write could not store its table
 	t.Cleanup(func() {
 		if d.process != nil {
@@ -103,21 +130,25 @@ func Binary(t testing.TB) string {
 
 func (d *Daemon) command() *exec.Cmd {
 	args := []string{"--socket-path", d.Socket, "--shared-dir", d.Export, "--tag", Tag}
-	if peer == "virtiofsd" {
+	if d.peer == "virtiofsd" {
 		root := script(d.t, "debian-root.sh")
 		return exec.Command(root+"/lib64/ld-linux-x86-64.so.2", append([]string{
 			"--library-path", root + "/usr/lib/x86_64-linux-gnu", root + "/usr/libexec/virtiofsd",
-			"--sandbox", "none", "--xattr", "--posix-acl", "--cache", "never", "--log-level", "warn",
-		}, args...)...)
+			"--sandbox", "none", "--xattr", "--cache", "never", "--log-level", "warn",
+		}, append(args, d.args...)...)...)
 	}
 	args = append(args, "--metrics-listen", "unix:"+d.metrics(), "--state-dir", d.StateDir())
-	return exec.Command(Binary(d.t), append(args, d.args...)...)
+	program := d.program
+	if program == "" {
+		program = Binary(d.t)
+	}
+	return exec.Command(program, append(args, d.args...)...)
 }
 
 // Start starts a daemon that does not run.
 func (d *Daemon) Start() {
 	d.t.Helper()
-	if peer == "qemu" {
+	if d.peer == "qemu" {
 		return
 	}
 	_, missing := os.Lstat(d.Socket)
@@ -161,7 +192,7 @@ func (d *Daemon) StopBy(s syscall.Signal) {
 	}
 	p := d.process
 	d.process = nil
-	if peer == "virtiofsd" {
+	if d.peer == "virtiofsd" {
 		p.end(5 * time.Second)
 		return
 	}
@@ -197,7 +228,7 @@ func (d *Daemon) Kill() {
 		d.t.Fatal(err)
 	}
 	d.process = nil
-	if peer == "virtiofsd" {
+	if d.peer == "virtiofsd" {
 		_ = os.Remove(d.Socket)
 	}
 }
@@ -205,7 +236,7 @@ func (d *Daemon) Kill() {
 // dump shows what the daemon was doing when something took too long, and ends it.
 func (d *Daemon) dump() {
 	d.t.Helper()
-	if peer != "" || d.process == nil || !d.process.running() {
+	if d.peer != "" || d.process == nil || !d.process.running() {
 		return
 	}
 	for series, value := range d.Series() {
@@ -232,7 +263,7 @@ func (d *Daemon) Pid() int { return d.process.cmd.Process.Pid }
 // Alive fails the test if the daemon has ended.
 func (d *Daemon) Alive() {
 	d.t.Helper()
-	if d.process != nil && !d.process.running() && peer == "" {
+	if d.process != nil && !d.process.running() && d.peer == "" {
 		d.t.Fatalf("the daemon has ended: %v", d.process.cmd.ProcessState)
 	}
 }

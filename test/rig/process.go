@@ -46,6 +46,18 @@ func startProcess(cmd *exec.Cmd, whenOrphaned syscall.Signal) (*process, error) 
 	return p, nil
 }
 
+// StartProcess runs a program, whose standard streams are set already, for the rest of the
+// test, and returns its process id.
+func StartProcess(t testing.TB, cmd *exec.Cmd) (pid int) {
+	t.Helper()
+	p, err := startProcess(cmd, unix.SIGKILL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	return cmd.Process.Pid
+}
+
 func (p *process) running() bool {
 	select {
 	case <-p.done:

@@ -39,6 +39,9 @@ type Options struct {
 	Regions []RegionSpec
 	// If set, the number of entries of the ring. If not set, 128.
 	RingSize int
+	// If set, the index of the queue that has the ring. If not set, queue 0. No other queue
+	// is started.
+	Queue uint32
 	// If set, the only features that are acknowledged if offered. If not set, all but
 	// VHOST_F_LOG_ALL.
 	Features virtqueue.Features
@@ -61,7 +64,7 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// FrontEnd is one front end with a device of one queue. It is for one goroutine at a time.
+// FrontEnd is one front end that uses one queue of a device. It is for one goroutine at a time.
 type FrontEnd struct {
 	Memory *Memory
 	Driver *virtqtest.Driver // made anew, with an empty ring, by the Start of a driver

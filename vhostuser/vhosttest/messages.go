@@ -114,6 +114,7 @@ const RingLog = 1
 // RingAddr returns the address of the ring.
 func (fe *FrontEnd) RingAddr() RingAddr {
 	return RingAddr{
+		Index: fe.opts.Queue,
 		Desc:  fe.Memory.User(fe.Layout.Desc),
 		Used:  fe.Memory.User(fe.Layout.Used),
 		Avail: fe.Memory.User(fe.Layout.Avail),

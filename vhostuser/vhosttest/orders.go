@@ -59,12 +59,12 @@ func (fe *FrontEnd) Realize() error {
 	}
 	closePair(&fe.call)
 	fe.call = fe.event(0, fe.opts.SocketCall)
-	if err := fe.SetVringCall(0, fe.call[1]); err != nil {
+	if err := fe.SetVringCall(fe.opts.Queue, fe.call[1]); err != nil {
 		return err
 	}
 	closePair(&fe.err)
 	fe.err = fe.event(0, fe.opts.SocketCall)
-	return fe.SetVringErr(0, fe.err[1])
+	return fe.SetVringErr(fe.opts.Queue, fe.err[1])
 }
 
 // negotiate asks for the features and acknowledges protocol features, of those in known; then
@@ -166,16 +166,16 @@ func (fe *FrontEnd) StartRing(base uint32) error {
 	fe.kick = fe.event(1, false)[0]
 	fe.call = fe.event(0, fe.opts.SocketCall)
 	steps := []func() error{
-		func() error { return fe.SetVringNum(0, uint32(fe.opts.RingSize)) },
-		func() error { return fe.SetVringBase(0, base) },
+		func() error { return fe.SetVringNum(fe.opts.Queue, uint32(fe.opts.RingSize)) },
+		func() error { return fe.SetVringBase(fe.opts.Queue, base) },
 		func() error { return fe.SetVringAddr(fe.RingAddr()) },
-		func() error { return fe.SetVringKick(0, fe.kick) },
-		func() error { return fe.SetVringCall(0, fe.call[1]) },
+		func() error { return fe.SetVringKick(fe.opts.Queue, fe.kick) },
+		func() error { return fe.SetVringCall(fe.opts.Queue, fe.call[1]) },
 	}
 	if fe.Features.Has(virtqueue.FeatureProtocol) {
-		steps = append(steps, func() error { return fe.SetVringEnable(0, true) })
+		steps = append(steps, func() error { return fe.SetVringEnable(fe.opts.Queue, true) })
 	}
-	steps = append(steps, func() error { return fe.SetVringCall(0, fe.call[1]) })
+	steps = append(steps, func() error { return fe.SetVringCall(fe.opts.Queue, fe.call[1]) })
 	return inOrder(steps...)
 }
 
@@ -192,11 +192,11 @@ func inOrder(steps ...func() error) error {
 // ring's position, with which StartDriver goes on.
 func (fe *FrontEnd) StopDriver() (base uint32, err error) {
 	if fe.Features.Has(virtqueue.FeatureProtocol) {
-		if err := fe.SetVringEnable(0, false); err != nil {
+		if err := fe.SetVringEnable(fe.opts.Queue, false); err != nil {
 			return 0, err
 		}
 	}
-	return fe.GetVringBase(0)
+	return fe.GetVringBase(fe.opts.Queue)
 }
 
 // Reboot is a guest that starts anew: StopDriver, and StartDriver with an empty ring.
@@ -240,12 +240,12 @@ func (fe *FrontEnd) SetupUML(tagLen int) error {
 	err := inOrder(
 		func() error { return fe.SetFeatures(fe.Features) },
 		func() error { return fe.SetMemTable(fe.Memory.Regions...) },
-		func() error { return fe.SetVringCall(0, fe.call[1]) },
-		func() error { return fe.SetVringNum(0, uint32(fe.opts.RingSize)) },
-		func() error { return fe.SetVringBase(0, 0) },
+		func() error { return fe.SetVringCall(fe.opts.Queue, fe.call[1]) },
+		func() error { return fe.SetVringNum(fe.opts.Queue, uint32(fe.opts.RingSize)) },
+		func() error { return fe.SetVringBase(fe.opts.Queue, 0) },
 		func() error { return fe.SetVringAddr(addr) },
-		func() error { return fe.SetVringKick(0, fe.kick) },
-		func() error { return fe.SetVringEnable(0, true) },
+		func() error { return fe.SetVringKick(fe.opts.Queue, fe.kick) },
+		func() error { return fe.SetVringEnable(fe.opts.Queue, true) },
 	)
 	if err != nil {
 		return err
@@ -260,7 +260,7 @@ func (fe *FrontEnd) SetupUML(tagLen int) error {
 
 // StopUML is how User Mode Linux stops a ring: it has no GET_VRING_BASE.
 func (fe *FrontEnd) StopUML() error {
-	if err := fe.SetVringEnable(0, false); err != nil {
+	if err := fe.SetVringEnable(fe.opts.Queue, false); err != nil {
 		return err
 	}
 	_, err := fe.GetFeatures()

@@ -195,10 +195,8 @@ func (d *Driver) AddIndirect(table uint64, out, in []Buf) uint16 {
 
 // AddHead makes the chain that begins at descriptor head available, whatever stands there.
 func (d *Driver) AddHead(head uint16) {
-	slot := int(d.availIdx) & (d.Size - 1)
-	binary.LittleEndian.PutUint16(d.Bytes(d.Avail+4+2*uint64(slot), 2), head)
-	d.availIdx++
-	d.SetAvailIdx(d.availIdx)
+	d.Stage(head)
+	d.Publish()
 }
 
 // Again makes the chain available once more that the device used last, without a look at it,

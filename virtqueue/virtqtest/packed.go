@@ -17,8 +17,8 @@ func PackedLayoutAt(addr uint64, size int) (l Layout, end uint64) {
 
 // More descriptor flags, of packed rings.
 const (
-	Avail = 1 << 7
-	Used  = 1 << 15
+	DescAvail = 1 << 7
+	DescUsed  = 1 << 15
 )
 
 // Flags of event suppression structures.
@@ -65,14 +65,14 @@ func (p *packed) wrap(place int) bool { return place/p.Size%2 == 0 }
 // availFlags and usedFlags are what marks a descriptor at a place as available, or used.
 func (p *packed) availFlags(place int) uint16 {
 	if p.wrap(place) {
-		return Avail
+		return DescAvail
 	}
-	return Used
+	return DescUsed
 }
 
 func (p *packed) usedFlags(place int) uint16 {
 	if p.wrap(place) {
-		return Avail | Used
+		return DescAvail | DescUsed
 	}
 	return 0
 }
@@ -150,7 +150,7 @@ func (p *packed) take() (id uint16, written uint32, ok bool) {
 
 // used reports whether a used descriptor waits to be taken.
 func (p *packed) used() bool {
-	return load16(p.flagsAt(p.taken), 0)&(Avail|Used) == p.usedFlags(p.taken)
+	return load16(p.flagsAt(p.taken), 0)&(DescAvail|DescUsed) == p.usedFlags(p.taken)
 }
 
 // needKick is what Linux does: it asks about what was added since it last asked.

@@ -11,7 +11,7 @@ type Result struct {
 	Rig    string  // how it was driven: "ring", "uml" or "qemu"
 	Case   string  // as in "read 4 KiB"
 	Depth  int     // requests in flight, 0 where the guest decides
-	System string  // "vhost-user-9p", "virtiofsd", "qemu" or "floor"
+	System string  // "vhost-user-9p", "virtiofsd", "qemu", "floor", "plain loop", "vhost-user-9p.old"
 	Rounds []Round // in the order of time, alternating with the other systems'
 }
 
@@ -22,4 +22,7 @@ type Round struct {
 	Elapsed    time.Duration // by the wall clock
 	CPU        time.Duration // of all of the server's threads (QEMU's: but the virtual processors')
 	Switches   int64         // voluntary context switches of those threads
+
+	// Latency of operations (in the mixed case: of the reads), where the driver measures it.
+	P50, P99, P999 time.Duration
 }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package drive
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/test/bench/cases"
+	"vhost-user-9p/test/bench/report"
+)
+
+// Server is one way to be served.
+type Server interface {
+	// Has reports whether the server can do a case.
+	Has(c cases.Case) bool
+	// Prepare readies a case with a number of operations in flight.
+	Prepare(c cases.Case, depth int)
+	// Run measures what was prepared, for a time.
+	Run(d time.Duration) report.Round
+	// Finish gives back what Prepare took.
+	Finish()
+}
+
+// cpuOf reads a process's clock, which counts nanoseconds.
+func cpuOf(tb testing.TB, pid int) time.Duration {
+	tb.Helper()
+	var now unix.Timespec
+	const schedClock = 2 // CPUCLOCK_SCHED
+	if err := unix.ClockGettime(int32(^pid<<3|schedClock), &now); err != nil {
+		tb.Fatalf("the clock of process %d: %v", pid, err)
+	}
+	return time.Duration(now.Nano())
+}
+
+// switchesOf returns how often each of a process's threads has waited.
+func switchesOf(tb testing.TB, pid int) map[string]int64 {
+	tb.Helper()
+	threads := map[string]int64{}
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, file := range files {
+		status, _ := os.ReadFile(file) // the thread may just have ended
+		for line := range strings.Lines(string(status)) {
+			if count, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
+				n, err := strconv.ParseInt(strings.TrimSpace(count), 10, 64)
+				if err != nil {
+					tb.Fatal(err)
+				}
+				threads[file] = n
+			}
+		}
+	}
+	return threads
+}
+
+// measured is what run returns, with what it cost the process. The switches of threads
+// that end meanwhile are not counted.
+func measured(tb testing.TB, pid int, run func() report.Round) report.Round {
+	tb.Helper()
+	waited, cpu := switchesOf(tb, pid), cpuOf(tb, pid)
+	r := run()
+	r.CPU = cpuOf(tb, pid) - cpu
+	for thread, n := range switchesOf(tb, pid) {
+		r.Switches += n - waited[thread]
+	}
+	return r
+}

@@ -16,6 +16,7 @@
 #   --security-model MODEL  how it keeps owners [passthrough]
 #   --tag TAG         mount tag [share]
 #   --vq-size N       size of the virtqueue [128]
+#   --packed          let the virtqueue be a packed one, if the back end offers that
 #   --mem SIZE        memory [1G]
 #   --cpus N          virtual CPUs [2]
 #   --initrd FILE     initramfs [the one that initramfs.sh keeps in the cache]
@@ -40,7 +41,7 @@ set -euo pipefail
 hack=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 . "$hack/lib.sh"
 
-peer=vhost socket='' share='' tag=share vq_size=128 mem=1G cpus=2 initrd='' append='' console='' unmounted='' chroot='' reboot='' security_model=passthrough
+peer=vhost socket='' share='' tag=share vq_size=128 mem=1G cpus=2 initrd='' append='' console='' unmounted='' chroot='' reboot='' packed='' security_model=passthrough
 declare -A streams=() # name -> file
 monitors=()           # paths
 while (($#)); do
@@ -67,7 +68,7 @@ while (($#)); do
 	--qmp) monitors+=("$2") ;;
 	--console) console=$2 ;;
 	--stdin | --stdout | --stderr | --status) streams[${1#--}]=$2 ;;
-	--unmounted | --chroot | --reboot)
+	--unmounted | --chroot | --reboot | --packed)
 		printf -v "${1#--}" yes
 		shift
 		continue
@@ -117,7 +118,7 @@ case $peer in
 vhost)
 	arguments+=(
 		-chardev "socket,id=share,path=${socket//,/,,}"
-		-device "vhost-user-test-device-pci,chardev=share,virtio-id=9,num_vqs=1,vq_size=$vq_size,config_size=$((2 + $(printf %s "$tag" | wc -c)))"
+		-device "vhost-user-test-device-pci,chardev=share,virtio-id=9,num_vqs=1,vq_size=$vq_size,config_size=$((2 + $(printf %s "$tag" | wc -c)))${packed:+,packed=on}"
 	)
 	;;
 qemu)

@@ -9,7 +9,7 @@ import "vhost-user-9p/virtqueue"
 // Stop of a queue come from the connection while the device's workers run.
 type Device interface {
 	// Features returns the device's own feature bits and those of the ring that it
-	// can do (VIRTIO_F_VERSION_1, VIRTIO_RING_F_EVENT_IDX, ...). The Server adds
+	// can do (VIRTIO_F_VERSION_1, VIRTIO_F_EVENT_IDX, VIRTIO_F_RING_PACKED, ...). The Server adds
 	// VHOST_F_LOG_ALL and VHOST_USER_F_PROTOCOL_FEATURES.
 	Features() virtqueue.Features
 	// ReadConfig copies the configuration space from offset to p; bytes past its end

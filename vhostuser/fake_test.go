@@ -27,6 +27,7 @@ const fakeFeatures = mountTag | virtqueue.FeatureIndirectDesc | virtqueue.Featur
 // fakeDevice copies what the driver sends back to it, and tells what was asked of it.
 type fakeDevice struct {
 	config []byte
+	packed bool // offers packed rings
 
 	// While it is locked chains that were popped are held, and Stop waits for them.
 	hold sync.Mutex
@@ -37,6 +38,7 @@ type fakeDevice struct {
 
 	mu     sync.Mutex
 	events []string
+	layout string // of the ring that was started last
 	queue  *virtqueue.Queue
 	quit   atomic.Bool
 	done   chan struct{}
@@ -44,7 +46,12 @@ type fakeDevice struct {
 
 func newFake() *fakeDevice { return &fakeDevice{config: []byte("\x06\x00shared")} }
 
-func (d *fakeDevice) Features() virtqueue.Features { return fakeFeatures }
+func (d *fakeDevice) Features() virtqueue.Features {
+	if d.packed {
+		return fakeFeatures | virtqueue.FeatureRingPacked
+	}
+	return fakeFeatures
+}
 
 func (d *fakeDevice) ReadConfig(p []byte, offset uint32) {
 	if d.trouble.Load() {
@@ -81,6 +88,9 @@ func (d *fakeDevice) Start(index int, q *virtqueue.Queue) {
 		panic("started twice")
 	}
 	d.event("start %d at %d", index, q.NextAvail())
+	d.mu.Lock()
+	d.layout = q.Layout()
+	d.mu.Unlock()
 	d.queue, d.done = q, make(chan struct{})
 	d.quit.Store(false)
 	go d.work(q, d.done)

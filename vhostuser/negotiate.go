@@ -25,7 +25,8 @@ func (s *session) setFeatures(m *message) ([]byte, error) {
 		return nil, fmt.Errorf("features not offered: %v", unknown)
 	}
 	// A migration toggles LOG_ALL while rings run, which does not disturb them. What the
-	// ring's layout depends on cannot change below it.
+	// ring's layout depends on (VIRTIO_F_RING_PACKED, VIRTIO_F_EVENT_IDX) cannot change below
+	// it.
 	if changed := (f ^ s.features) &^ virtqueue.FeatureLogAll; changed != 0 && s.running() {
 		return nil, fmt.Errorf("features changed while a ring runs: %v", changed)
 	}

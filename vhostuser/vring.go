@@ -22,7 +22,7 @@ type vring struct {
 	size    int      // SET_VRING_NUM; 0: not set
 	addr    ringAddr // SET_VRING_ADDR
 	hasAddr bool
-	base    uint16 // next available index: SET_VRING_BASE, or where the ring was stopped
+	base    uint32 // where it goes on: SET_VRING_BASE, or where it was stopped
 	started bool   // SET_VRING_KICK came
 	enabled bool   // SET_VRING_ENABLE
 
@@ -38,25 +38,21 @@ func (v *vring) wanted() bool {
 
 var errNoMemory = errors.New("no memory region")
 
-// newQueue makes a queue of what is known of the ring.
-func (v *vring) newQueue() (*virtqueue.Queue, error) {
+// newQueue makes a queue of what is known of the ring, with base as where it goes on.
+func (v *vring) newQueue(base uint32) (*virtqueue.Queue, error) {
 	if v.s.mem == nil {
 		return nil, errNoMemory
 	}
-	return virtqueue.NewQueue(v.s.mem, v.config())
-}
-
-func (v *vring) config() virtqueue.Config {
-	return virtqueue.Config{
+	return virtqueue.NewQueue(v.s.mem, virtqueue.Config{
 		Size:        v.size,
 		Features:    v.s.features,
 		DescAddr:    v.addr.desc,
 		AvailAddr:   v.addr.avail,
 		UsedAddr:    v.addr.used,
-		NextAvail:   v.base,
+		Base:        base,
 		LogUsed:     v.addr.flags&ringAddrLog != 0,
 		UsedLogAddr: v.addr.log,
-	}
+	})
 }
 
 // update starts the ring if it is wanted and does not run.
@@ -64,7 +60,7 @@ func (v *vring) update() error {
 	if v.queue != nil || !v.wanted() {
 		return nil
 	}
-	q, err := v.newQueue()
+	q, err := v.newQueue(v.base)
 	if err == nil {
 		if err = q.SetKick(v.kick); err != nil {
 			_ = q.Close()
@@ -80,7 +76,7 @@ func (v *vring) update() error {
 	q.SetCall(v.call)
 	v.queue = q
 	v.s.stats.ringStarts.Add(1)
-	v.s.log.Debug("ring starts", "ring", v.index, "size", v.size, "next_avail", v.base, "features", v.s.features)
+	v.s.log.Debug("ring starts", "ring", v.index, "size", v.size, "next_avail", q.NextAvail(), "features", v.s.features)
 	v.s.dev.Start(v.index, q)
 	return nil
 }
@@ -107,11 +103,11 @@ func (v *vring) stop() {
 	}
 	v.s.dev.Stop(v.index)
 	v.queue = nil
-	v.base = q.NextAvail()
+	v.base = q.Base()
 	if err := q.Close(); err != nil {
 		v.s.log.Error("closing a ring failed", "ring", v.index, "error", err)
 	}
-	v.s.log.Debug("ring stops", "ring", v.index, "next_avail", v.base)
+	v.s.log.Debug("ring stops", "ring", v.index, "next_avail", q.NextAvail())
 }
 
 // halt stops the ring until it is kicked off again. Its error fd stays: QEMU sends that once,

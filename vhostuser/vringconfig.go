@@ -27,8 +27,9 @@ func (s *session) setVringNum(m *message) ([]byte, error) {
 		return nil, err
 	}
 	num := m.u32(4)
-	if num < 1 || num > virtqueue.MaxSize || num&(num-1) != 0 {
-		return nil, fmt.Errorf("ring size %d is not a power of two from 1 to %d", num, virtqueue.MaxSize)
+	check := virtqueue.Config{Size: int(num), Features: s.features}
+	if err := check.Validate(); err != nil {
+		return nil, err
 	}
 	if v.queue != nil {
 		return nil, errRunning
@@ -48,13 +49,13 @@ func (s *session) setVringBase(m *message) ([]byte, error) {
 		return nil, err
 	}
 	base := m.u32(4)
-	if base > math.MaxUint16 {
+	if base > math.MaxUint16 && !s.features.Has(virtqueue.FeatureRingPacked) {
 		return nil, fmt.Errorf("ring index %d out of range", base)
 	}
 	if v.queue != nil {
 		return nil, errRunning
 	}
-	v.base = uint16(base)
+	v.base = base
 	return nil, nil
 }
 
@@ -73,7 +74,7 @@ func (s *session) setVringAddr(m *message) ([]byte, error) {
 			return nil, nil
 		}
 	}
-	check := virtqueue.Config{Size: 1, DescAddr: a.desc, AvailAddr: a.avail, UsedAddr: a.used}
+	check := virtqueue.Config{Size: 1, Features: s.features, DescAddr: a.desc, AvailAddr: a.avail, UsedAddr: a.used}
 	if err := check.Validate(); err != nil {
 		v.signalErr()
 		return nil, err
@@ -91,8 +92,9 @@ func (s *session) setVringAddr(m *message) ([]byte, error) {
 		return nil, nil
 	}
 	// An address that cannot work is refused here, where it can be seen for what it is, and
-	// again if the ring is started with it.
-	q, err := v.newQueue()
+	// again if the ring is started with it. Not so a base: a new one may come yet, and that of
+	// the last ring suits neither another size nor the other layout.
+	q, err := v.newQueue(0)
 	if err != nil {
 		v.signalErr()
 		return nil, err

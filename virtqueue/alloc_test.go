@@ -39,7 +39,7 @@ func TestNoAllocation(t *testing.T) {
 				}
 				r.q.Push(&c, 11)
 				r.q.Notify()
-				r.drv.AddHead(heads[next]) // the same again
+				r.drv.Again(heads[next])
 				next = (next + 1) % len(heads)
 				r.q.EnableKick()
 			})

@@ -23,32 +23,38 @@ func buffers(addr uint64, n int) []virtqtest.Buf {
 // BenchmarkPopPush is the device's share of one request on the ring: take a chain, give it
 // back, find out that the driver does not want to be told.
 func BenchmarkPopPush(b *testing.B) {
-	for _, indirect := range []bool{false, true} {
-		for _, descs := range []int{1, 2, 4, 32, 128} {
-			if indirect && descs == 1 {
-				continue
+	for prefix, layout := range map[string]virtqueue.Features{"": 0, "packed/": virtqueue.FeatureRingPacked} {
+		for _, indirect := range []bool{false, true} {
+			for _, descs := range []int{1, 2, 4, 32, 128} {
+				if indirect && descs == 1 {
+					continue
+				}
+				b.Run(fmt.Sprintf("%sindirect=%v/descs=%d", prefix, indirect, descs), func(b *testing.B) {
+					popPush(b, layout, indirect, descs)
+				})
 			}
-			b.Run(fmt.Sprintf("indirect=%v/descs=%d", indirect, descs), func(b *testing.B) {
-				r := newRing(b, setup{size: 128, memory: 4 << 20, features: virtqueue.FeatureEventIdx})
-				in := buffers(r.data+page, descs)
-				var head uint16
-				if indirect {
-					head = r.drv.AddIndirect(r.data, nil, in)
-				} else {
-					head = r.drv.Add(nil, in)
-				}
-				r.drv.DisableInterrupts()
-				var c virtqueue.Chain
-				for b.Loop() {
-					if ok, err := r.q.Pop(&c); !ok || err != nil {
-						b.Fatal(ok, err)
-					}
-					r.q.Push(&c, 11)
-					r.q.Notify()
-					r.drv.AddHead(head) // the same again
-				}
-			})
 		}
+	}
+}
+
+func popPush(b *testing.B, layout virtqueue.Features, indirect bool, descs int) {
+	r := newRing(b, setup{size: 128, memory: 4 << 20, features: layout | virtqueue.FeatureEventIdx})
+	in := buffers(r.data+page, descs)
+	var head uint16
+	if indirect {
+		head = r.drv.AddIndirect(r.data, nil, in)
+	} else {
+		head = r.drv.Add(nil, in)
+	}
+	r.drv.DisableInterrupts()
+	var c virtqueue.Chain
+	for b.Loop() {
+		if ok, err := r.q.Pop(&c); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+		r.q.Push(&c, 11)
+		r.q.Notify()
+		r.drv.Again(head)
 	}
 }
 

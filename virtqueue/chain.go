@@ -19,6 +19,7 @@ type Chain struct {
 	ReadLen, WriteLen  int
 
 	head    uint16
+	descs   uint32   // descriptors that it takes up in a packed ring
 	writing bool     // a device-writable descriptor was seen
 	writes  []extent // where Writable lies for the guest, for the dirty log
 }
@@ -26,8 +27,8 @@ type Chain struct {
 // extent is a range of guest-physical memory.
 type extent struct{ addr, len uint64 }
 
-// Head returns the index of the chain's first descriptor, which identifies it among the
-// chains in flight.
+// Head returns the index of the chain's first descriptor, in a packed ring its buffer ID,
+// which identifies it among the chains in flight.
 func (c *Chain) Head() uint16 { return c.head }
 
 func (c *Chain) reset() {

@@ -47,8 +47,10 @@ func (r *ring) check(c *virtqueue.Chain, out, in []virtqtest.Buf) {
 	}
 }
 
-func TestChainDirections(t *testing.T) {
-	r := newRing(t, setup{})
+func TestChainDirections(t *testing.T) { layouts(t, testChainDirections) }
+
+func testChainDirections(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout})
 	out, in := buffers(r.data, 3), buffers(r.data+8*page, 4)
 	for _, tc := range []struct{ out, in []virtqtest.Buf }{{out, in}, {out, nil}, {nil, in}} {
 		head := r.drv.Add(tc.out, tc.in)
@@ -65,8 +67,10 @@ func TestChainDirections(t *testing.T) {
 	}
 }
 
-func TestChainMerges(t *testing.T) {
-	r := newRing(t, setup{})
+func TestChainMerges(t *testing.T) { layouts(t, testChainMerges) }
+
+func testChainMerges(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout})
 	at := func(off uint64, n uint32) virtqtest.Buf { return virtqtest.Buf{Addr: r.data + off, Len: n} }
 	for _, tc := range []struct {
 		name    string
@@ -98,7 +102,9 @@ func TestChainMerges(t *testing.T) {
 }
 
 // Buffers may lie in several regions, as long as nothing is missing between them.
-func TestChainAcrossRegions(t *testing.T) {
+func TestChainAcrossRegions(t *testing.T) { layouts(t, testChainAcrossRegions) }
+
+func testChainAcrossRegions(t *testing.T, layout virtqueue.Features) {
 	for _, cuts := range [][]uint64{
 		{page},
 		{page, 2 * page, 3 * page, 4 * page},
@@ -106,7 +112,7 @@ func TestChainAcrossRegions(t *testing.T) {
 		{100, 101, 102, page + 1, 3*page - 1},
 	} {
 		t.Run(fmt.Sprint(cuts), func(t *testing.T) {
-			r := newRing(t, setup{cuts: func(data uint64) []uint64 {
+			r := newRing(t, setup{features: layout, cuts: func(data uint64) []uint64 {
 				at := []uint64{data}
 				for _, c := range cuts {
 					at = append(at, data+c)
@@ -162,7 +168,9 @@ func TestChainMergesAcrossRegions(t *testing.T) {
 	t.Fatal("no two regions were mapped next to each other")
 }
 
-func TestIndirect(t *testing.T) {
+func TestIndirect(t *testing.T) { layouts(t, testIndirect) }
+
+func testIndirect(t *testing.T, layout virtqueue.Features) {
 	for _, size := range []int{1, 4, 128, 2048} {
 		for _, descs := range []int{1, 2, 3, 64, 128, 1024, 2048} {
 			if descs > 1024 && descs > size {
@@ -184,7 +192,7 @@ func TestIndirect(t *testing.T) {
 				{"many regions", 3, []uint64{4, 5, 7, 16, 17, 33}},
 			} {
 				t.Run(fmt.Sprintf("size=%d/descs=%d/%s", size, descs, place.name), func(t *testing.T) {
-					r := newRing(t, setup{size: size, memory: 4 << 20, start: 0xffff, cuts: func(data uint64) []uint64 {
+					r := newRing(t, setup{features: layout, size: size, memory: 4 << 20, start: 0xffff, cuts: func(data uint64) []uint64 {
 						var at []uint64
 						for _, c := range place.cuts {
 							at = append(at, data+c)
@@ -233,8 +241,10 @@ func TestIndirectAfterDirect(t *testing.T) {
 }
 
 // Chains are reused: nothing of the last one shows.
-func TestChainReuse(t *testing.T) {
-	r := newRing(t, setup{memory: 16 << 20})
+func TestChainReuse(t *testing.T) { layouts(t, testChainReuse) }
+
+func testChainReuse(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout, memory: 16 << 20})
 	many := make([]virtqtest.Buf, 1024)
 	for i := range many {
 		many[i] = virtqtest.Buf{Addr: r.data + 16*page + uint64(i)*page*2, Len: 8}
@@ -257,8 +267,10 @@ func TestChainReuse(t *testing.T) {
 }
 
 // SetMemory keeps chains in flight valid, and buffers in the new region can be used.
-func TestMemoryGrows(t *testing.T) {
-	r := newRing(t, setup{memory: 1 << 20})
+func TestMemoryGrows(t *testing.T) { layouts(t, testMemoryGrows) }
+
+func testMemoryGrows(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout, memory: 1 << 20})
 	half := uint64(guestBase + 1<<19)
 	low, high := r.region(guestBase, half), r.region(half, r.end())
 	_ = r.q.Close()
@@ -276,4 +288,35 @@ func TestMemoryGrows(t *testing.T) {
 	r.check(before, old, nil)
 	r.drv.Add(nil, added)
 	r.check(r.pop(), nil, added)
+}
+
+// Pending counts what waits, and Arrived sees what came since Pop found nothing, whatever has
+// become of it.
+func TestPendingAndArrived(t *testing.T) {
+	layouts(t, func(t *testing.T, layout virtqueue.Features) {
+		size := ringSize(layout, 4)
+		for start := range uint16(2 * size) {
+			r := newRing(t, setup{size: size, features: layout, start: start})
+			for n := range size + 1 {
+				r.popNone()
+				position := r.q.Position()
+				if r.q.Pending() != 0 || r.q.Arrived(position) {
+					t.Fatalf("start %d: %d chains wait on an empty ring, arrived: %v", start, r.q.Pending(), r.q.Arrived(position))
+				}
+				for range n {
+					r.drv.Add(nil, buffers(r.data, 1))
+				}
+				for left := n; left > 0; left-- {
+					if got := r.q.Pending(); got != left || !r.q.Arrived(position) {
+						t.Fatalf("start %d: %d chains wait, want %d; arrived: %v", start, got, left, r.q.Arrived(position))
+					}
+					r.q.Push(r.pop(), 0)
+					r.drv.Take()
+				}
+				if r.q.Arrived(position) != (n > 0) {
+					t.Fatalf("start %d: of %d chains that were served none has arrived", start, n)
+				}
+			}
+		}
+	})
 }

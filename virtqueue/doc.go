@@ -23,11 +23,12 @@
 //
 // # Lock order
 //
-//	Queue.mu (used ring, event suppression, call fd)
+//	Queue.mu (used ring or used descriptors, event suppression, call fd)
 //	waiter.mu (kick fd); neither is taken under the other
 //
 // # Sources
 //
-// Virtual I/O Device (VIRTIO) Version 1.3, 2.7 "Split Virtqueues", and the vhost-user
-// protocol of QEMU (docs/interop/vhost-user.rst) for logging.
+// Virtual I/O Device (VIRTIO) Version 1.3, 2.7 "Split Virtqueues" (ring.go) and 2.8 "Packed
+// Virtqueues" (packed.go), and the vhost-user protocol of QEMU
+// (docs/interop/vhost-user.rst) for logging and for where a ring goes on.
 package virtqueue

@@ -113,8 +113,10 @@ func TestMemoryTruncated(t *testing.T) {
 }
 
 // A dirty log can go as well.
-func TestLogTruncated(t *testing.T) {
-	r := newRing(t, setup{})
+func TestLogTruncated(t *testing.T) { layouts(t, testLogTruncated) }
+
+func testLogTruncated(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout})
 	g := newGuest(t, page)
 	l := newLog(t, g, page)
 	r.q.SetLog(l)

@@ -86,26 +86,14 @@ func fuzzWalk(t *testing.T, g, logs *guest, log *virtqueue.Log, in walkInput) {
 		next:     in.next,
 	}
 
-	var regions []*virtqueue.Region
-	for _, a := range ref.areas {
-		r, err := virtqueue.MapRegion(g.fd, a.addr, a.addr+userOffset, a.len, a.offset)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Unref()
-		regions = append(regions, r)
-	}
-	mem, err := virtqueue.NewMemory(regions)
-	if err != nil {
-		t.Fatal(err)
-	}
+	regions, mem := g.areas(t, ref.areas)
 	defer mem.Unref()
 	cfg := virtqueue.Config{
 		Size:      in.size(),
 		DescAddr:  ring.Desc + userOffset,
 		AvailAddr: ring.Avail + userOffset,
 		UsedAddr:  ring.Used + userOffset,
-		NextAvail: in.next,
+		Base:      uint32(in.next),
 	}
 	if in.indirect {
 		cfg.Features = virtqueue.FeatureIndirectDesc
@@ -170,6 +158,25 @@ func fuzzWalk(t *testing.T, g, logs *guest, log *virtqueue.Log, in walkInput) {
 		t.Error("the used ring, or other memory, is not as it should be")
 	}
 	wantDirty(t, "log", logs.mem, pagesOf(written...))
+}
+
+// areas maps areas of the guest's file for the device. The regions last as long as the memory.
+func (g *guest) areas(t *testing.T, areas []area) ([]*virtqueue.Region, *virtqueue.Memory) {
+	t.Helper()
+	var regions []*virtqueue.Region
+	for _, a := range areas {
+		r, err := virtqueue.MapRegion(g.fd, a.addr, a.addr+userOffset, a.len, a.offset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Unref()
+		regions = append(regions, r)
+	}
+	mem, err := virtqueue.NewMemory(regions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regions, mem
 }
 
 // checkWalk compares one direction of a chain with the model's. Each byte of it lies in a

@@ -90,7 +90,13 @@ func (g *guest) bytes(addr uint64, n int) []byte {
 	return g.mem[addr-guestBase:][:n:n]
 }
 
-// setup says what ring to make. The zero value is a ring of 8 entries with indirect
+// layouts runs a test over both layouts of a ring, which is given as a feature.
+func layouts(t *testing.T, f func(t *testing.T, layout virtqueue.Features)) {
+	t.Run("split", func(t *testing.T) { f(t, 0) })
+	t.Run("packed", func(t *testing.T) { f(t, virtqueue.FeatureRingPacked) })
+}
+
+// setup says what ring to make. The zero value is a split ring of 8 entries with indirect
 // descriptors and without the event index.
 type setup struct {
 	size     int
@@ -134,7 +140,11 @@ func newRing(tb testing.TB, s setup) *ring {
 		s.features |= virtqueue.FeatureIndirectDesc
 	}
 	g := newGuest(tb, s.memory)
-	layout, end := virtqtest.LayoutAt(guestBase, s.size)
+	layoutAt := virtqtest.LayoutAt
+	if s.features.Has(virtqueue.FeatureRingPacked) {
+		layoutAt = virtqtest.PackedLayoutAt
+	}
+	layout, end := layoutAt(guestBase, s.size)
 	if s.layout != nil {
 		layout = *s.layout
 	}
@@ -151,7 +161,7 @@ func newRing(tb testing.TB, s setup) *ring {
 		DescAddr:  layout.Desc + userOffset,
 		AvailAddr: layout.Avail + userOffset,
 		UsedAddr:  layout.Used + userOffset,
-		NextAvail: s.start,
+		Base:      r.drv.Base(),
 	}
 	r.open(g.memory(cuts...))
 	r.call = eventfd(tb)

@@ -200,8 +200,10 @@ func TestKickFdNumberTakenByAnotherFile(t *testing.T) {
 	}
 }
 
-func TestNoKickFdIsPolled(t *testing.T) {
-	r := newRing(t, setup{})
+func TestNoKickFdIsPolled(t *testing.T) { layouts(t, testNoKickFdIsPolled) }
+
+func testNoKickFdIsPolled(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout})
 	fd := eventfd(t)
 	for _, replaced := range []bool{false, true} {
 		if replaced {

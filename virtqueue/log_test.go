@@ -70,8 +70,10 @@ func wantDirty(tb testing.TB, what string, bitmap []byte, want []uint64) {
 
 // What was written is marked, and no page more: neither the rest of the chain, nor what the
 // device only reads, nor the used ring unless that was asked for.
-func TestLogBuffers(t *testing.T) {
-	r := newRing(t, setup{size: 64, cuts: func(data uint64) []uint64 {
+func TestLogBuffers(t *testing.T) { layouts(t, testLogBuffers) }
+
+func testLogBuffers(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout, size: 64, cuts: func(data uint64) []uint64 {
 		return []uint64{data + 5*page, data + 7*page + 100}
 	}})
 	logs := newGuest(t, page)
@@ -260,8 +262,10 @@ func TestLogIsShared(t *testing.T) {
 	}
 }
 
-func TestLogEvent(t *testing.T) {
-	r := newRing(t, setup{})
+func TestLogEvent(t *testing.T) { layouts(t, testLogEvent) }
+
+func testLogEvent(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout})
 	l := newLog(t, newGuest(t, page), page)
 	fd := eventfd(t)
 	r.q.SetLog(l)

@@ -70,8 +70,10 @@ func TestMalformedChain(t *testing.T) {
 	}
 }
 
-func TestIndirectNotNegotiated(t *testing.T) {
-	r := newRing(t, setup{plain: true})
+func TestIndirectNotNegotiated(t *testing.T) { layouts(t, testIndirectNotNegotiated) }
+
+func testIndirectNotNegotiated(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout, plain: true})
 	head := r.drv.AddIndirect(r.data, nil, buffers(r.data+page, 2))
 	r.popNone()
 	r.take(head, 0)
@@ -81,8 +83,10 @@ func TestIndirectNotNegotiated(t *testing.T) {
 }
 
 // What a hole in memory costs, on both sides of it.
-func TestBufferInHole(t *testing.T) {
-	r := newRing(t, setup{})
+func TestBufferInHole(t *testing.T) { layouts(t, testBufferInHole) }
+
+func testBufferInHole(t *testing.T, layout virtqueue.Features) {
+	r := newRing(t, setup{features: layout})
 	hole, after := r.data+page, r.data+2*page
 	_ = r.q.Close()
 	r.open(r.snapshot(r.region(guestBase, hole), r.region(after, r.end())))

@@ -109,3 +109,13 @@ func (m *Memory) user(addr, n uint64) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("user address %#x is in no memory region", addr)
 }
+
+// guestAddr returns the guest-physical address of a front-end address that is in a region.
+func (m *Memory) guestAddr(user uint64) uint64 {
+	for _, r := range m.regions {
+		if user-r.userAddr < uint64(len(r.mem)) {
+			return user - r.userAddr + r.guestAddr
+		}
+	}
+	return 0
+}

@@ -5,6 +5,7 @@ package virtqueue
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -15,24 +16,34 @@ const MaxSize = 32768
 // ErrBroken is what Pop returns for a queue that cannot be trusted any more. Break says why.
 var ErrBroken = errors.New("virtqueue is broken")
 
-// Config says where a split ring lies and what was negotiated for it.
+// Config says where a ring lies and what was negotiated for it. It is packed if
+// FeatureRingPacked is among the features, else split.
 type Config struct {
-	Size     int      // entries, a power of two, 1 to MaxSize
+	Size     int      // entries, 1 to MaxSize; of a split ring a power of two
 	Features Features // acknowledged by the driver
 
-	// Addresses in the front end's address space: 16-, 2- and 4-aligned.
+	// Addresses in the front end's address space: of the descriptor table, the available
+	// ring and the used ring, 16-, 2- and 4-aligned; in a packed ring of the descriptor
+	// ring, the driver area and the device area, 16-, 4- and 4-aligned.
 	DescAddr, AvailAddr, UsedAddr uint64
 
-	NextAvail uint16 // index of the next chain to take (SET_VRING_BASE)
+	// Where the ring goes on, as SET_VRING_BASE has it: the index of the next chain to take;
+	// in a packed ring the places of the next descriptor to take (bits 0-14 index, bit 15
+	// wrap counter) and of the next to use (bits 16-30 and 31).
+	Base uint32
 
 	// If set, writes to the used ring are logged at this guest-physical address
-	// (VHOST_VRING_F_LOG).
+	// (VHOST_VRING_F_LOG). In a packed ring that is the device area, and the used
+	// descriptors are logged as well.
 	LogUsed     bool
 	UsedLogAddr uint64
 }
 
 // Validate checks what can be checked without the memory.
 func (c *Config) Validate() error {
+	if c.Features.Has(FeatureRingPacked) {
+		return c.validatePacked()
+	}
 	switch {
 	case c.Size < 1 || c.Size > MaxSize || c.Size&(c.Size-1) != 0:
 		return fmt.Errorf("ring size %d is not a power of two from 1 to %d", c.Size, MaxSize)
@@ -42,6 +53,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("available ring at %#x is not aligned to 2 bytes", c.AvailAddr)
 	case c.UsedAddr%4 != 0:
 		return fmt.Errorf("used ring at %#x is not aligned to 4 bytes", c.UsedAddr)
+	case c.Base > math.MaxUint16:
+		return fmt.Errorf("ring index %d out of range", c.Base)
 	}
 	return nil
 }
@@ -59,11 +72,14 @@ const (
 	usedNoNotify     = 1 // VIRTQ_USED_F_NO_NOTIFY
 )
 
-// Queue is the device side of a split virtqueue.
+// Queue is the device side of a virtqueue, split or packed. Which one is looked at once in
+// each call, not for each descriptor.
 //
 // Pop, EnableKick and Wait are for one thread at a time: the leader. Everything else may
 // be called by any thread.
 type Queue struct {
+	packed *packedRing // nil: the ring is split
+
 	size, mask  uint16
 	eventIdx    bool
 	desc        shared
@@ -108,46 +124,24 @@ func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	size := uint64(cfg.Size)
-	desc, err := mem.user(cfg.DescAddr, descSize*size)
-	if err != nil {
-		return nil, fmt.Errorf("descriptor table: %w", err)
-	}
-	event := uint64(0)
-	if cfg.Features.Has(FeatureEventIdx) {
-		event = 2
-	}
-	avail, err := mem.user(cfg.AvailAddr, availRing+2*size+event)
-	if err != nil {
-		return nil, fmt.Errorf("available ring: %w", err)
-	}
-	used, err := mem.user(cfg.UsedAddr, usedRing+8*size+event)
-	if err != nil {
-		return nil, fmt.Errorf("used ring: %w", err)
-	}
-	// Front-end addresses are aligned; ours are as well, unless a region's offset is odd.
-	if !shared(desc).aligned(4) || !shared(avail).aligned(2) || !shared(used).aligned(4) {
-		return nil, errors.New("memory region maps the ring at an unaligned address")
-	}
 	q := &Queue{
 		size:        uint16(cfg.Size), // 32768 fits
-		mask:        uint16(cfg.Size - 1),
 		eventIdx:    cfg.Features.Has(FeatureEventIdx),
-		desc:        desc,
-		avail:       avail,
-		used:        used,
-		nextAvail:   cfg.NextAvail,
-		availSeen:   cfg.NextAvail,
 		walker:      walker{indirect: cfg.Features.Has(FeatureIndirectDesc)},
 		call:        notifier{fd: -1},
 		errFd:       notifier{fd: -1},
 		logUsed:     cfg.LogUsed,
 		usedLogAddr: cfg.UsedLogAddr,
 	}
-	word := q.used.load32(usedFlags)
-	q.usedIdx = uint16(word >> 16)
-	// 2.7.10.2: with the event index the flags are 0, whatever a device before us left.
-	q.noNotify = word&usedNoNotify != 0 && !q.eventIdx
+	var err error
+	if cfg.Features.Has(FeatureRingPacked) {
+		q.packed, err = newPackedRing(mem, &cfg)
+	} else {
+		err = q.setUpSplit(mem, &cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
 	// After the first look at shared memory: a fault there leaves nothing behind.
 	if q.waiter, err = newWaiter(); err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -155,6 +149,44 @@ func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
 	mem.Ref()
 	q.memory.Store(mem)
 	return q, nil
+}
+
+func (q *Queue) setUpSplit(mem *Memory, cfg *Config) (err error) {
+	size := uint64(cfg.Size)
+	if q.desc, err = mem.part("descriptor table", cfg.DescAddr, descSize*size, 4); err != nil {
+		return err
+	}
+	event := uint64(0)
+	if q.eventIdx {
+		event = 2
+	}
+	if q.avail, err = mem.part("available ring", cfg.AvailAddr, availRing+2*size+event, 2); err != nil {
+		return err
+	}
+	if q.used, err = mem.part("used ring", cfg.UsedAddr, usedRing+8*size+event, 4); err != nil {
+		return err
+	}
+	q.mask = q.size - 1
+	q.nextAvail = uint16(cfg.Base)
+	q.availSeen = q.nextAvail
+	word := q.used.load32(usedFlags)
+	q.usedIdx = uint16(word >> 16)
+	// 2.7.10.2: with the event index the flags are 0, whatever a device before us left.
+	q.noNotify = word&usedNoNotify != 0 && !q.eventIdx
+	return nil
+}
+
+// part returns a part of a ring, which must lie in one region.
+func (m *Memory) part(name string, addr, n uint64, align uintptr) (shared, error) {
+	b, err := m.user(addr, n)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	// Front-end addresses are aligned; ours are as well, unless a region's offset is odd.
+	if !shared(b).aligned(align) {
+		return nil, fmt.Errorf("memory region maps the %s at an unaligned address", name)
+	}
+	return b, nil
 }
 
 // Close releases the queue's memory. The device has stopped using it. Further calls do
@@ -180,9 +212,31 @@ func (q *Queue) Size() int { return int(q.size) }
 // Stats returns the queue's counters.
 func (q *Queue) Stats() *Stats { return &q.stats }
 
-// NextAvail returns the index of the next chain that Pop would take (GET_VRING_BASE). It is
-// valid when the device has stopped.
-func (q *Queue) NextAvail() uint16 { return q.nextAvail }
+// Layout returns "packed" or "split".
+func (q *Queue) Layout() string {
+	if q.packed != nil {
+		return "packed"
+	}
+	return "split"
+}
+
+// NextAvail returns the index of the next chain that Pop would take, in a packed ring that of
+// its first descriptor. It is valid when the device has stopped.
+func (q *Queue) NextAvail() uint16 {
+	if q.packed != nil {
+		return q.packed.nextIndex()
+	}
+	return q.nextAvail
+}
+
+// Base returns where the ring goes on (GET_VRING_BASE), as Config has it. It is valid when the
+// device has stopped.
+func (q *Queue) Base() uint32 {
+	if q.packed != nil {
+		return q.packed.base()
+	}
+	return uint32(q.nextAvail)
+}
 
 // SetMemory replaces the snapshot by one that contains the regions of the present one, and
 // takes a reference on it. Chains in flight stay valid.

@@ -15,6 +15,7 @@ func TestRestart(t *testing.T) {
 	for _, size := range []int{1, 2, 16, 32768} {
 		bothWays(t, func(t *testing.T, features virtqueue.Features) {
 			rng := rand.New(rand.NewPCG(6, 7))
+			size := ringSize(features, size)
 			r := newRing(t, setup{size: size, features: features, start: 0xff00})
 			buf := buffers(r.data, 1)
 			var want []uint16 // heads that are available or in flight, in order
@@ -38,10 +39,10 @@ func TestRestart(t *testing.T) {
 				// Taken before or after the restart.
 				late := rng.IntN(2) == 0
 				restart := func() {
-					if got, want := r.q.NextAvail(), r.drv.AvailIdx()-uint16(len(want)); got != want {
+					if got, want := r.q.NextAvail(), r.availIdx(-len(want)); got != want {
 						t.Fatalf("next available index %d, want %d", got, want)
 					}
-					r.cfg.NextAvail = r.q.NextAvail()
+					r.cfg.Base = r.q.Base()
 					_ = r.q.Close()
 					r.open(r.mapped)
 					r.q.SetCall(r.call)
@@ -64,6 +65,14 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// availIdx returns the driver's available index plus n.
+func (r *ring) availIdx(n int) uint16 {
+	if r.drv.Packed {
+		return uint16((int(r.drv.AvailIdx()) + n + r.cfg.Size) % r.cfg.Size)
+	}
+	return r.drv.AvailIdx() + uint16(n)
+}
+
 // What a device pushed and did not tell of before it stopped, the next one tells.
 func TestRestartNotifies(t *testing.T) {
 	bothWays(t, func(t *testing.T, features virtqueue.Features) {
@@ -71,13 +80,20 @@ func TestRestartNotifies(t *testing.T) {
 		r.drv.Add(nil, buffers(r.data, 1))
 		r.drv.EnableInterrupts()
 		r.q.Push(r.pop(), 0)
-		r.cfg.NextAvail = r.q.NextAvail()
+		r.cfg.Base = r.q.Base()
 		_ = r.q.Close()
 		r.open(r.mapped)
 		call := eventfd(t)
 		r.q.SetCall(call)
 		if events(t, call) == 0 {
 			t.Error("the driver is not told")
+		}
+		// It did not look, and asks for an event that the device before has passed by.
+		r.drv.Add(nil, buffers(r.data, 1))
+		r.q.Push(r.pop(), 0)
+		r.q.Notify()
+		if events(t, call) == 0 {
+			t.Error("the driver is not told of the next chain")
 		}
 	})
 }

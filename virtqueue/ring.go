@@ -13,30 +13,23 @@ func (q *Queue) Pop(c *Chain) (bool, error) {
 		if q.broken.Load() {
 			return false, ErrBroken
 		}
-		if !q.pending() {
-			return false, nil
+		var ok bool
+		var err error
+		if q.packed != nil {
+			ok, err = q.takePacked(c)
+		} else {
+			ok, err = q.takeSplit(c)
 		}
-		if waiting := q.availSeen - q.nextAvail; waiting > q.size {
-			q.Break(fmt.Errorf("available index %d is %d ahead of %d, the ring has %d entries", q.availSeen, waiting, q.nextAvail, q.size))
-			return false, ErrBroken
+		if !ok {
+			return false, err
 		}
-		head := q.avail.load16(availRing + 2*int(q.nextAvail&q.mask))
-		if head >= q.size {
-			q.Break(fmt.Errorf("available entry %d names descriptor %d, the ring has %d entries", q.nextAvail, head, q.size))
-			return false, ErrBroken
-		}
-		q.nextAvail++
-		c.reset()
-		c.head = head
-		q.walker.mem = q.memory.Load()
-		err := q.walker.walk(c, q.desc, head)
 		if err == nil {
 			q.stats.Chains.Add(1)
 			return true, nil
 		}
 		q.stats.BadChains.Add(1)
 		if q.onBad != nil {
-			q.onBad(head, err)
+			q.onBad(c.head, err)
 		}
 		c.reset()
 		q.Push(c, 0)
@@ -45,9 +38,38 @@ func (q *Queue) Pop(c *Chain) (bool, error) {
 	return false, nil
 }
 
-// pending reports whether a chain waits that was not there when the index was last read, or
-// is not yet taken.
+// takeSplit takes the next chain off a split ring, and says what is wrong with it. It returns
+// false when there is none, or the ring is corrupt.
+func (q *Queue) takeSplit(c *Chain) (bool, error) {
+	if !q.pendingSplit() {
+		return false, nil
+	}
+	if waiting := q.availSeen - q.nextAvail; waiting > q.size {
+		q.Break(fmt.Errorf("available index %d is %d ahead of %d, the ring has %d entries", q.availSeen, waiting, q.nextAvail, q.size))
+		return false, ErrBroken
+	}
+	head := q.avail.load16(availRing + 2*int(q.nextAvail&q.mask))
+	if head >= q.size {
+		q.Break(fmt.Errorf("available entry %d names descriptor %d, the ring has %d entries", q.nextAvail, head, q.size))
+		return false, ErrBroken
+	}
+	q.nextAvail++
+	c.reset()
+	c.head = head
+	q.walker.mem = q.memory.Load()
+	return true, q.walker.walk(c, q.desc, head)
+}
+
 func (q *Queue) pending() bool {
+	if q.packed != nil {
+		return q.packed.pending()
+	}
+	return q.pendingSplit()
+}
+
+// pendingSplit reports whether a chain waits that was not there when the index was last read,
+// or is not yet taken.
+func (q *Queue) pendingSplit() bool {
 	if q.availSeen == q.nextAvail {
 		q.availSeen = q.avail.load16(availIdx)
 	}
@@ -57,18 +79,29 @@ func (q *Queue) pending() bool {
 // Pending returns how many chains wait to be popped, as far as is known: 0 means that none
 // does. For the leader.
 func (q *Queue) Pending() int {
-	if q.broken.Load() || !q.pending() {
+	switch {
+	case q.broken.Load() || !q.pending():
 		return 0
+	case q.packed != nil:
+		return q.packed.waiting()
 	}
 	return int(q.availSeen - q.nextAvail)
 }
 
 // Position returns where Pop has got to, for Arrived. For the leader.
-func (q *Queue) Position() uint16 { return q.nextAvail }
+func (q *Queue) Position() uint16 {
+	if q.packed != nil {
+		return q.packed.encoded(q.packed.next)
+	}
+	return q.nextAvail
+}
 
 // Arrived reports whether the driver has made a chain available since Pop had got to a
 // position and found no more. Any thread may ask, again and again.
 func (q *Queue) Arrived(position uint16) bool {
+	if q.packed != nil {
+		return q.broken.Load() || q.packed.arrived(position)
+	}
 	return q.broken.Load() || q.avail.load16(availIdx) != position
 }
 
@@ -84,6 +117,10 @@ func (q *Queue) Push(c *Chain, written int) {
 	log := q.log.Load()
 	if log != nil {
 		c.logWritten(log, written)
+	}
+	if q.packed != nil {
+		q.pushPacked(c, written, log)
+		return
 	}
 	slot := int(q.usedIdx & q.mask)
 	q.used.store32(usedRing+8*slot, uint32(c.head))
@@ -133,8 +170,23 @@ func (q *Queue) Notify() {
 	if q.broken.Load() {
 		return
 	}
+	wanted := false
+	if q.packed != nil {
+		wanted = q.packed.callWanted()
+	} else {
+		wanted = q.callWanted()
+	}
+	if wanted && q.call.fd >= 0 {
+		q.stats.Interrupts.Add(1)
+		q.call.signal()
+	}
+}
+
+// callWanted reports whether the driver wants to know of what was pushed since it was last
+// called, and takes it that the driver is told. Preconditions: q.mu is held.
+func (q *Queue) callWanted() bool {
 	if q.signalled == q.usedIdx && q.everSignal {
-		return
+		return false
 	}
 	old, first := q.signalled, !q.everSignal
 	q.signalled, q.everSignal = q.usedIdx, true
@@ -142,16 +194,9 @@ func (q *Queue) Notify() {
 		// 2.7.7.2: told when used_event was passed. The store of the index came before this
 		// load (both are sequentially consistent).
 		event := q.avail.load16(availRing + 2*int(q.size))
-		if !first && q.usedIdx-event-1 >= q.usedIdx-old {
-			return
-		}
-	} else if q.avail.load16(availFlags)&availNoInterrupt != 0 {
-		return
+		return first || q.usedIdx-event-1 < q.usedIdx-old
 	}
-	if q.call.fd >= 0 {
-		q.stats.Interrupts.Add(1)
-		q.call.signal()
-	}
+	return q.avail.load16(availFlags)&availNoInterrupt == 0
 }
 
 // EnableKick asks the driver to kick for the next chain, and reports whether one came
@@ -160,9 +205,12 @@ func (q *Queue) EnableKick() (pending bool) {
 	if q.broken.Load() {
 		return false
 	}
-	if q.eventIdx {
+	switch {
+	case q.packed != nil:
+		q.setDeviceEvent(q.packed.kickEvent())
+	case q.eventIdx:
 		q.setAvailEvent(q.nextAvail)
-	} else {
+	default:
 		q.setNoNotify(false)
 	}
 	return q.pending()
@@ -172,7 +220,11 @@ func (q *Queue) EnableKick() (pending bool) {
 func (q *Queue) DisableKick() {
 	// With the event index the driver kicks only when it passes avail_event, which stands
 	// still: nothing to write.
-	if !q.eventIdx && !q.broken.Load() {
+	switch {
+	case q.eventIdx || q.broken.Load():
+	case q.packed != nil:
+		q.setDeviceEvent(eventDisable)
+	default:
 		q.setNoNotify(true)
 	}
 }

@@ -14,9 +14,7 @@ import (
 	"vhost-user-9p/virtqueue/virtqtest"
 )
 
-var update = flag.Bool("update", false, "write the seeds of FuzzWalk again")
-
-const seedDir = "testdata/fuzz/FuzzWalk"
+var update = flag.Bool("update", false, "write the seeds of FuzzWalk and FuzzPacked again")
 
 // walkSeeds are the named inputs of FuzzWalk: each hostile chain between two good ones, each
 // corrupt ring, and rings that are as they should be.
@@ -130,17 +128,24 @@ func (in *walkInput) encode() string {
 // has found.
 func TestWalkSeeds(t *testing.T) {
 	for name, in := range walkSeeds() {
-		path := filepath.Join(seedDir, strings.NewReplacer(" ", "-", "'", "").Replace(name))
-		if *update {
-			if err := os.MkdirAll(seedDir, 0o777); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(in.encode()), 0o666); err != nil {
-				t.Fatal(err)
-			}
+		checkSeed(t, "FuzzWalk", name, in.encode())
+	}
+}
+
+// checkSeed compares a named seed with its file, or writes it.
+func checkSeed(t *testing.T, target, name, content string) {
+	t.Helper()
+	dir := filepath.Join("testdata/fuzz", target)
+	path := filepath.Join(dir, strings.NewReplacer(" ", "-", "'", "", ",", "").Replace(name))
+	if *update {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			t.Fatal(err)
 		}
-		if b, err := os.ReadFile(path); err != nil || string(b) != in.encode() {
-			t.Errorf("%s is not up to date (%v): go test -run TestWalkSeeds -update", path, err)
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
 		}
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != content {
+		t.Errorf("%s is not up to date (%v): go test -run Seeds -update", path, err)
 	}
 }

@@ -145,6 +145,7 @@ func (d *daemon) openDevice() error {
 		Suspended:  func() { _ = d.flusher.Now(flush.Suspended) },
 		Running:    d.opts.threads,
 		Poll:       d.opts.poll,
+		Packed:     d.opts.packed,
 		Logger:     d.log,
 	})
 	return err

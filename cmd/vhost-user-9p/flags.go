@@ -51,6 +51,7 @@ type options struct {
 	cpus     unix.CPUSet // none: those that it is started on
 	node     int         // of the processors; -1: none in particular
 	nofile   uint64      // 0: the hard limit
+	packed   bool        // offer packed virtqueues
 
 	qidForget bool // --qid-store none: qidStore does not count
 	qidStore  xattrstore.Mode
@@ -108,6 +109,7 @@ var settings = append([]setting{
 	{name: "cpus", parse: func(o *options, s string) (err error) { o.cpus, err = parseCPUs(s); return err }},
 	{name: "numa-node", parse: parseNode},
 	{name: "rlimit-nofile", parse: parseNofile},
+	boolean("packed", func(o *options) *bool { return &o.packed }),
 	{name: "log-level", parse: parseLogLevel},
 	{name: "log-format", parse: parseLogFormat},
 	{name: "metrics-listen", parse: func(o *options, s string) (err error) { o.metrics, err = parseEndpoint(s); return err }},

@@ -208,6 +208,7 @@ func TestGoodValues(t *testing.T) {
 		"msize with a unit":      {[]string{"--max-msize=512k"}, func(o *options) { o.maxMsize = 512 << 10 }},
 		"largest msize":          {[]string{"--max-msize=16M"}, func(o *options) { o.maxMsize = 16 << 20 }},
 		"threads":                {[]string{"--threads=3"}, func(o *options) { o.threads = 3 }},
+		"packed":                 {[]string{"--packed"}, func(o *options) { o.packed = true }},
 		"poll":                   {[]string{"--poll-us=1000"}, func(o *options) { o.poll = time.Millisecond }},
 		"cpus":                   {[]string{"--cpus=0-2,1,7"}, func(o *options) { o.cpus = cpus(0, 1, 2, 7) }},
 		"last cpu":               {[]string{"--cpus=1023"}, func(o *options) { o.cpus = cpus(1023) }},

@@ -47,7 +47,12 @@ func connect(t testing.TB, socket string) *guest {
 
 func boot(t testing.TB, c *net.UnixConn) *guest {
 	t.Helper()
-	g := &guest{FrontEnd: vhosttest.New(t, c, vhosttest.Options{NeedReply: vhosttest.NeedReplyQEMU}), t: t}
+	return bootWith(t, c, vhosttest.Options{NeedReply: vhosttest.NeedReplyQEMU})
+}
+
+func bootWith(t testing.TB, c *net.UnixConn, opts vhosttest.Options) *guest {
+	t.Helper()
+	g := &guest{FrontEnd: vhosttest.New(t, c, opts), t: t}
 	g.Client = ninetest.NewClient(ninetest.RoundTripFunc(g.roundTrip))
 	if err := g.Setup(); err != nil {
 		t.Fatal(err)

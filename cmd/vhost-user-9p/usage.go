@@ -157,6 +157,9 @@ Resources
         How many files the daemon may have open, 128 or more. Guests can use
         more: files that have been idle are closed, and opened again when that
         is needed, which costs time. A number above the hard limit needs root.
+  --packed
+        Offer the guest packed virtqueues, which touch less memory for each
+        request. A driver that does not know them has a split one all the same.
 
 How much is read and written
   The limits of QEMU's throttling options. They hold for the contents of files,

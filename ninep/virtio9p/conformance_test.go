@@ -20,12 +20,15 @@ import (
 // The conformance suite, each message of which goes over the ring: in one descriptor for
 // each direction, and as Linux sends them, in an indirect table with one for each page.
 func TestConformanceOverTheRing(t *testing.T) {
-	for name, indirect := range map[string]bool{"direct": false, "indirect": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		indirect, packed bool
+	}{{"direct", false, false}, {"indirect", true, false}, {"packed/direct", false, true}, {"packed/indirect", true, true}} {
+		t.Run(c.name, func(t *testing.T) {
 			ninetest.Run(t, ninetest.Config{
 				New: func(testing.TB) ninep.Backend { return memfs.New(memfs.Config{}) },
 				Connect: func(t testing.TB, cfg ninep.Config) ninetest.Transport {
-					return newRingTransport(t, cfg, indirect)
+					return newRingTransport(t, cfg, c.indirect, c.packed)
 				},
 			})
 		})
@@ -43,9 +46,9 @@ type ringTransport struct {
 	mu sync.Mutex // the driver
 }
 
-func newRingTransport(tb testing.TB, cfg ninep.Config, indirect bool) *ringTransport {
+func newRingTransport(tb testing.TB, cfg ninep.Config, indirect, packed bool) *ringTransport {
 	rt := &ringTransport{
-		r:        newRigConfig(tb, virtio9p.Config{Tag: "share", Session: ninep.NewSession(cfg), Running: 4}),
+		r:        newRigConfig(tb, virtio9p.Config{Tag: "share", Session: ninep.NewSession(cfg), Running: 4, Packed: packed}),
 		indirect: indirect,
 		free:     make(chan int, slots),
 		done:     make(chan struct{}),
@@ -79,6 +82,12 @@ func (rt *ringTransport) Send(req []byte, space int) (func(context.Context) ([]b
 	r := rt.r
 	outAddr, inAddr := r.slot(i)
 	copy(r.drv.Bytes(outAddr, len(req)), req)
+	if r.layout.Packed && !rt.indirect {
+		r.setList(i, rt.both(outAddr, len(req), inAddr, space)...)
+		r.submit(i)
+		rt.mu.Unlock()
+		return rt.result(i), nil
+	}
 	head := r.layout.Desc
 	if rt.indirect {
 		head = r.table(i)
@@ -90,10 +99,20 @@ func (rt *ringTransport) Send(req []byte, space int) (func(context.Context) ([]b
 	n := rt.describe(head, &next, outAddr, len(req), 0, space > 0)
 	n += rt.describe(head, &next, inAddr, space, virtqtest.Write, false)
 	if rt.indirect {
-		r.drv.SetDesc(r.layout.Desc, 2*i, virtqtest.Desc{Addr: head, Len: uint32(16 * n), Flags: virtqtest.Indirect})
+		d := virtqtest.Desc{Addr: head, Len: uint32(16 * n), Flags: virtqtest.Indirect}
+		if r.layout.Packed {
+			r.setList(i, d)
+		} else {
+			r.drv.SetDesc(r.layout.Desc, 2*i, d)
+		}
 	}
 	r.submit(i)
 	rt.mu.Unlock()
+	return rt.result(i), nil
+}
+
+// result returns what waits for the reply in slot i.
+func (rt *ringTransport) result(i int) func(context.Context) ([]byte, error) {
 	return func(ctx context.Context) ([]byte, error) {
 		select {
 		case b := <-rt.results[i]:
@@ -104,7 +123,16 @@ func (rt *ringTransport) Send(req []byte, space int) (func(context.Context) ([]b
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-	}, nil
+	}
+}
+
+// both returns the descriptors of a request and of room for its reply, if there is any.
+func (rt *ringTransport) both(out uint64, size int, in uint64, space int) []virtqtest.Desc {
+	list := []virtqtest.Desc{{Addr: out, Len: uint32(size)}}
+	if space > 0 {
+		list = append(list, virtqtest.Desc{Addr: in, Len: uint32(space), Flags: virtqtest.Write})
+	}
+	return list
 }
 
 // describe writes the descriptors of one direction from *next on and returns their number.

@@ -50,6 +50,10 @@ type Config struct {
 	// before it waits for the driver's kick. 0: not at all.
 	Poll time.Duration
 
+	// Packed offers packed virtqueues (VIRTIO_F_RING_PACKED). A driver that does not know
+	// them goes on with a split one.
+	Packed bool
+
 	// Logger gets what an operator should know. If nil, nothing is logged.
 	Logger *slog.Logger
 }
@@ -106,7 +110,11 @@ func New(cfg Config) (*Device, error) {
 
 // Features implements vhostuser.Device.
 func (d *Device) Features() virtqueue.Features {
-	return FeatureMountTag | virtqueue.FeatureIndirectDesc | virtqueue.FeatureEventIdx | virtqueue.FeatureVersion1
+	f := FeatureMountTag | virtqueue.FeatureIndirectDesc | virtqueue.FeatureEventIdx | virtqueue.FeatureVersion1
+	if d.cfg.Packed {
+		f |= virtqueue.FeatureRingPacked
+	}
+	return f
 }
 
 // ReadConfig implements vhostuser.Device.
@@ -142,7 +150,7 @@ func (d *Device) Start(_ int, q *virtqueue.Queue) {
 	d.mu.Lock()
 	d.service = s
 	d.mu.Unlock()
-	d.log.Info("queue started", "ring_size", q.Size(), "next_avail", q.NextAvail())
+	d.log.Info("queue started", "layout", q.Layout(), "ring_size", q.Size(), "next_avail", q.NextAvail())
 	s.start()
 }
 

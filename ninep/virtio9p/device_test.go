@@ -146,7 +146,9 @@ func TestBlockedHoldsUpNobody(t *testing.T) {
 }
 
 // Stop returns only when what was taken has been answered, and the answer is on the ring.
-func TestStopDrains(t *testing.T) {
+func TestStopDrains(t *testing.T) { layouts(t, testStopDrains) }
+
+func testStopDrains(t *testing.T, newRig rigMaker) {
 	g := newGate()
 	r := newRig(t, &fake{getattr: func(*ninep.Call) error { g.pass(); return nil }})
 	defer g.release()
@@ -154,7 +156,7 @@ func TestStopDrains(t *testing.T) {
 	r.send(3, getattrMsg(3))
 	<-g.entered
 	var stopped atomic.Bool
-	done := make(chan uint16)
+	done := make(chan uint32)
 	go func() {
 		next := r.stop()
 		stopped.Store(true)
@@ -184,7 +186,9 @@ func TestStopDrains(t *testing.T) {
 }
 
 // A guest may be stopped and continued for ever.
-func TestStopLeavesNothingBehind(t *testing.T) {
+func TestStopLeavesNothingBehind(t *testing.T) { layouts(t, testStopLeavesNothingBehind) }
+
+func testStopLeavesNothingBehind(t *testing.T, newRig rigMaker) {
 	r := newRig(t, &fake{})
 	r.attach()
 	heap := func() uint64 {

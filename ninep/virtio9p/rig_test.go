@@ -43,7 +43,8 @@ type rig struct {
 	memory     *virtqueue.Memory
 	layout     virtqtest.Layout
 	features   virtqueue.Features
-	busy       int // requests submitted and not yet taken back
+	lists      [slots][]virtqtest.Desc // of a packed ring: what submit makes available
+	busy       int                     // requests submitted and not yet taken back
 }
 
 func newRig(tb testing.TB, backend ninep.Backend) *rig {
@@ -51,6 +52,21 @@ func newRig(tb testing.TB, backend ninep.Backend) *rig {
 	return newRigConfig(tb, virtio9p.Config{
 		Tag:     "share",
 		Session: ninep.NewSession(ninep.Config{Backend: backend, Logger: slog.New(slog.DiscardHandler)}),
+	})
+}
+
+// rigMaker makes a rig for a backend.
+type rigMaker func(testing.TB, ninep.Backend) *rig
+
+// layouts runs a test with rigs of both layouts of a ring.
+func layouts(t *testing.T, f func(t *testing.T, newRig rigMaker)) {
+	t.Run("split", func(t *testing.T) { f(t, newRig) })
+	t.Run("packed", func(t *testing.T) {
+		f(t, func(tb testing.TB, backend ninep.Backend) *rig {
+			tb.Helper()
+			session := ninep.NewSession(ninep.Config{Backend: backend, Logger: slog.New(slog.DiscardHandler)})
+			return newRigConfig(tb, virtio9p.Config{Tag: "share", Session: session, Packed: true})
+		})
 	})
 }
 
@@ -72,6 +88,10 @@ func newRigConfig(tb testing.TB, cfg virtio9p.Config) *rig {
 	})
 	region.Unref()
 	r.layout, _ = virtqtest.LayoutAt(guestBase, ringSize)
+	if cfg.Packed {
+		r.layout, _ = virtqtest.PackedLayoutAt(guestBase, ringSize)
+		r.features |= virtqueue.FeatureRingPacked
+	}
 	r.dev = check1(tb, func() (*virtio9p.Device, error) { return virtio9p.New(cfg) })
 	r.dev.Realize()
 	tb.Cleanup(func() {
@@ -108,14 +128,30 @@ func (r *rig) start() {
 	r.drv = virtqtest.New(r.mem, guestBase, r.layout, true)
 	for i := range slots {
 		out, in := r.slot(i)
+		if r.layout.Packed {
+			r.setList(i, virtqtest.Desc{Addr: out, Len: slotOut}, virtqtest.Desc{Addr: in, Len: slotIn, Flags: virtqtest.Write})
+			continue
+		}
 		r.drv.SetDesc(r.layout.Desc, 2*i, virtqtest.Desc{Addr: out, Len: slotOut, Flags: virtqtest.Next, Next: uint16(2*i + 1)})
 		r.drv.SetDesc(r.layout.Desc, 2*i+1, virtqtest.Desc{Addr: in, Len: slotIn, Flags: virtqtest.Write})
 	}
-	r.resume(0)
+	r.resume(r.drv.Base())
+}
+
+// setList says what slot i makes available in a packed ring. Buffer IDs are the heads of a
+// split ring.
+func (r *rig) setList(i int, list ...virtqtest.Desc) {
+	for k := range list {
+		list[k].Next = uint16(2 * i)
+		if k+1 < len(list) {
+			list[k].Flags |= virtqtest.Next
+		}
+	}
+	r.lists[i] = list
 }
 
 // resume starts the queue on the ring as it stands.
-func (r *rig) resume(nextAvail uint16) {
+func (r *rig) resume(base uint32) {
 	r.tb.Helper()
 	user := func(guest uint64) uint64 { return guest - guestBase + userBase }
 	q, err := virtqueue.NewQueue(r.memory, virtqueue.Config{
@@ -124,7 +160,7 @@ func (r *rig) resume(nextAvail uint16) {
 		DescAddr:  user(r.layout.Desc),
 		AvailAddr: user(r.layout.Avail),
 		UsedAddr:  user(r.layout.Used),
-		NextAvail: nextAvail,
+		Base:      base,
 	})
 	check(r.tb, err)
 	check(r.tb, q.SetKick(r.kick))
@@ -134,15 +170,15 @@ func (r *rig) resume(nextAvail uint16) {
 }
 
 // stop drains and closes the queue, and returns where it stood.
-func (r *rig) stop() uint16 {
+func (r *rig) stop() uint32 {
 	if r.queue == nil {
 		return 0
 	}
 	r.dev.Stop(0)
-	next := r.queue.NextAvail()
+	base := r.queue.Base()
 	check(r.tb, r.queue.Close())
 	r.queue = nil
-	return next
+	return base
 }
 
 // slot returns the guest addresses of a slot's buffers.
@@ -159,7 +195,11 @@ func (r *rig) table(i int) uint64 {
 
 // submit makes the request in slot i available; the message stands there already.
 func (r *rig) submit(i int) {
-	r.drv.AddHead(uint16(2 * i))
+	if r.layout.Packed {
+		r.drv.AddList(r.lists[i]...)
+	} else {
+		r.drv.AddHead(uint16(2 * i))
+	}
 	r.busy++
 	if r.drv.NeedKick() {
 		one := [8]byte{1}

@@ -49,6 +49,10 @@ type GuestConfig struct {
 	OwnModel string
 	// Input connects the script's standard input to Say.
 	Input bool
+	// Packed lets a QEMU guest have a packed virtqueue, if the daemon offers it.
+	Packed bool
+	// VQSize is the size of a QEMU guest's virtqueue; if 0, 128.
+	VQSize int
 	// Bare leaves out a QEMU guest's second share with the programs: what runs is
 	// busybox and its shell.
 	Bare bool
@@ -247,6 +251,12 @@ func QEMU(t *testing.T, d *Daemon, c GuestConfig) *Guest {
 	}
 	if c.Reboot {
 		args = append(args, "--reboot")
+	}
+	if c.Packed {
+		args = append(args, "--packed")
+	}
+	if c.VQSize != 0 {
+		args = append(args, "--vq-size", fmt.Sprint(c.VQSize))
 	}
 	if c.Unmounted {
 		args = append(args, "--unmounted")

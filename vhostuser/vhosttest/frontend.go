@@ -45,6 +45,9 @@ type Options struct {
 	// If set, the only features that are acknowledged if offered. If not set, all but
 	// VHOST_F_LOG_ALL.
 	Features virtqueue.Features
+	// If set, the ring is packed, if VIRTIO_F_RING_PACKED is offered. If not set, it is not
+	// acknowledged: the guest's driver does not know it.
+	Packed bool
 	// If set, the only protocol features that are acknowledged if offered. If not set, all.
 	ProtocolFeatures vhostuser.ProtocolFeatures
 	// If set, says which messages ask for an acknowledgement, once REPLY_ACK is

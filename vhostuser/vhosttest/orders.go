@@ -78,6 +78,9 @@ func (fe *FrontEnd) negotiate(known vhostuser.ProtocolFeatures, next func() erro
 	if fe.opts.Features != 0 {
 		fe.Features = fe.Offered & fe.opts.Features
 	}
+	if !fe.opts.Packed {
+		fe.Features &^= virtqueue.FeatureRingPacked
+	}
 	if !fe.Offered.Has(virtqueue.FeatureProtocol) {
 		return next()
 	}
@@ -117,6 +120,7 @@ func (fe *FrontEnd) openChannel() error {
 func (fe *FrontEnd) StartDriver(base uint32) error {
 	if base == 0 {
 		fe.NewDriver()
+		base = fe.Driver.Base() // of a packed ring: the wrap counters are 1
 	}
 	if err := fe.SetFeatures(fe.Features); err != nil {
 		return err
@@ -130,6 +134,11 @@ func (fe *FrontEnd) StartDriver(base uint32) error {
 // NewDriver empties the ring and makes a new Driver for it, on the first region.
 func (fe *FrontEnd) NewDriver() {
 	r := fe.Memory.Regions[0]
+	layoutAt := virtqtest.LayoutAt
+	if fe.Features.Has(virtqueue.FeatureRingPacked) {
+		layoutAt = virtqtest.PackedLayoutAt
+	}
+	fe.Layout, _ = layoutAt(fe.Layout.Desc, fe.Layout.Size)
 	fe.Driver = virtqtest.New(r.Bytes, r.GuestAddr, fe.Layout, fe.Features.Has(virtqueue.FeatureEventIdx))
 }
 

@@ -36,3 +36,14 @@ func store16(b []byte, off int, v uint16) {
 // Store16 writes the 16-bit field at the beginning of b, whose address is even, and leaves
 // what shares a word with it as it is.
 func Store16(b []byte, v uint16) { store16(b, 0, v) }
+
+// load32 and store32 are for a word at the beginning of b, whose address is a multiple of 4.
+func load32(b []byte) uint32 {
+	_ = b[3]
+	return atomic.LoadUint32((*uint32)(unsafe.Pointer(&b[0])))
+}
+
+func store32(b []byte, v uint32) {
+	_ = b[3]
+	atomic.StoreUint32((*uint32)(unsafe.Pointer(&b[0])), v)
+}

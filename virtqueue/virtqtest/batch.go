@@ -6,7 +6,7 @@ import "encoding/binary"
 
 // What is here makes and takes many chains at a time, without allocating. The descriptors
 // are the caller's, made with SetDesc: a driver that uses this does not use Add, AddIndirect
-// and Take.
+// and Take, and has a split ring.
 
 // Used is an entry of the used ring.
 type Used struct {

@@ -22,11 +22,11 @@ const (
 
 	// worthHelp is how long the requests that are left must take, in nanoseconds, for
 	// another thread to be woken for them: more than it takes to wake one.
-	worthHelp = 50_000
+	worthHelp = 250_000
 	// slowCost is the time of an operation, in nanoseconds, from which on a thread that
 	// has nothing to do waits for kicks, although another one that works will look at
 	// the ring when it is done.
-	slowCost = 20_000
+	slowCost = 50_000
 )
 
 // service is one queue being served, from Start to Stop.

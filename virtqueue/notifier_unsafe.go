@@ -8,6 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// rawEpollWait waits for at most so many milliseconds without telling the scheduler. It
+// returns the number of events, -1 if a signal came. Sound: the kernel writes to events
+// during the call, while the caller keeps them alive.
+func rawEpollWait(fd int, events *[2]unix.EpollEvent, timeout int) int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(fd), uintptr(unsafe.Pointer(events)), uintptr(len(events)), uintptr(timeout), 0, 0)
+	if errno != 0 {
+		return -1
+	}
+	return int(n)
+}
+
 // rawWrite writes an event to a non-blocking eventfd without telling the scheduler: the
 // call cannot block, and this is on the path of every request. Sound: the kernel reads the
 // 8 bytes during the call, while v keeps them alive.

@@ -29,6 +29,9 @@ type waiter struct {
 	closed bool
 }
 
+// shortWait is how long, in milliseconds, a wait is a short one.
+const shortWait = 1
+
 // drainEventfd is the number of kicks after which an eventfd is read.
 const drainEventfd = 256
 
@@ -112,9 +115,23 @@ func (w *waiter) interrupt() {
 // whether it was a kick.
 func (w *waiter) wait(timeout int) (kicked bool) {
 	var events [2]unix.EpollEvent
-	n, err := unix.EpollWait(w.epoll, events[:], timeout)
-	if err != nil {
-		return false // EINTR: the caller looks at the ring and comes back
+	n := 0
+	if timeout != 0 {
+		// While there is work the next kick comes soon, and the scheduler is better not told
+		// of each wait: its monitor would take this thread's P away in one of so many, and not
+		// go to sleep itself. It interrupts this one by a signal when it needs the P.
+		if n = rawEpollWait(w.epoll, &events, shortWait); n < 0 {
+			return false
+		}
+		if timeout > 0 {
+			timeout = max(timeout-shortWait, 0)
+		}
+	}
+	if n == 0 {
+		var err error
+		if n, err = unix.EpollWait(w.epoll, events[:], timeout); err != nil {
+			return false // EINTR: the caller looks at the ring and comes back
+		}
 	}
 	for _, e := range events[:n] {
 		if e.Fd == int32(w.wake) {

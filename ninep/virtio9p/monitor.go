@@ -77,7 +77,7 @@ func (m *monitor) watch(s *service) {
 	period := unix.NsecToTimespec(int64(monitorPeriod))
 	began := s.started.Load()
 	for quiet := 0; quiet < quietPeriods; quiet++ {
-		_ = unix.Nanosleep(&period, nil) // cut short by a signal: looks early
+		nap(&period)
 		if m.stopping.Load() {
 			return
 		}

@@ -29,6 +29,14 @@ func (p *parking) sleep() {
 	}
 }
 
+// nap sleeps for a fraction of a millisecond, less if a signal comes, without telling the
+// scheduler: its monitor would take this thread's P away each time, and come back every few
+// microseconds because it had found something to do. It interrupts this by a signal when it
+// needs the P. Sound: the kernel reads d during the call, while the caller keeps it alive.
+func nap(d *unix.Timespec) {
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(d)), 0, 0)
+}
+
 // wake lets the sleeper go, now or at its next sleep. It never blocks.
 func (p *parking) wake() {
 	if p.permit.Swap(1) == 0 {

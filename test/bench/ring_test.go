@@ -29,6 +29,7 @@ var (
 	onlyCases  = flag.String("cases", "", "regular expression: only cases whose name it matches")
 	onlyDepths = flag.String("depths", "1,4,16,64", "operations in flight")
 	onlySystem = flag.String("systems", "", "names of systems, comma-separated: only these")
+	pinned     = flag.Bool("pin", true, "give the driver a processor of its own, and the servers the others")
 	daemonArgs = flag.String("daemon-args", "", "more arguments of the daemon")
 	oldArgs    = flag.String("old-args", "", "more arguments of the daemon in V9P_BENCH_OLD")
 )
@@ -74,6 +75,11 @@ func systems(t *testing.T, export string) []system {
 // TestBenchRing measures servers with the ring in this process.
 func TestBenchRing(t *testing.T) {
 	rig.NeedRoot(t)
+	if *pinned {
+		if err := drive.PinApart(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	export := rig.Export(t)
 	if err := cases.Make(export, cases.Slots, cases.Streams); err != nil {
 		t.Fatal(err)

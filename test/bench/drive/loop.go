@@ -78,6 +78,7 @@ func (l *loop) run(d time.Duration, most int64) report.Round {
 	l.tb.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer pinDriver()()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	watchdog := time.AfterFunc(d+patience, func() {
 		l.dead.Store(true)

@@ -151,6 +151,7 @@ func parseOptions(args []string) (*options, error) {
 	o := &options{
 		fd:        -1,
 		node:      -1,
+		poll:      defaultPoll,
 		maxMsize:  defaultMaxMsize,
 		logLevel:  slog.LevelInfo,
 		logFormat: formatText,

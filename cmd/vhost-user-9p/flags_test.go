@@ -166,7 +166,7 @@ func TestBadCommandLines(t *testing.T) {
 func TestGoodValues(t *testing.T) {
 	needed := []string{"--socket-path", "/s", "--shared-dir", "/d", "--tag", "share"}
 	defaults := options{
-		socketPath: "/s", fd: -1, node: -1, sharedDir: "/d", tag: "share",
+		socketPath: "/s", fd: -1, node: -1, poll: 50 * time.Microsecond, sharedDir: "/d", tag: "share",
 		maxMsize: 1 << 20, logLevel: slog.LevelInfo, logFormat: "text",
 	}
 	for name, c := range map[string]struct {
@@ -209,6 +209,7 @@ func TestGoodValues(t *testing.T) {
 		"largest msize":          {[]string{"--max-msize=16M"}, func(o *options) { o.maxMsize = 16 << 20 }},
 		"threads":                {[]string{"--threads=3"}, func(o *options) { o.threads = 3 }},
 		"packed":                 {[]string{"--packed"}, func(o *options) { o.packed = true }},
+		"no poll":                {[]string{"--poll-us=0"}, func(o *options) { o.poll = 0 }},
 		"poll":                   {[]string{"--poll-us=1000"}, func(o *options) { o.poll = time.Millisecond }},
 		"cpus":                   {[]string{"--cpus=0-2,1,7"}, func(o *options) { o.cpus = cpus(0, 1, 2, 7) }},
 		"last cpu":               {[]string{"--cpus=1023"}, func(o *options) { o.cpus = cpus(1023) }},

@@ -144,10 +144,11 @@ Resources
         How many requests are executed at once, at most 256; 0 is the number of
         processors. Requests that wait for a disk or a lock do not count. Fewer
         leave more of the host to others; more than processors rarely help.
-  --poll-us MICROSECONDS                                            (default: 0)
+  --poll-us MICROSECONDS                                           (default: 50)
         How long the daemon may look out for the next request, at most 1000,
         before it waits to be woken. It does so only while requests come that
-        fast. Each takes less time then, and the daemon a processor.
+        fast, and is of use. Each takes less time then, and the daemon more of a
+        processor. 0 turns it off.
   --cpus LIST                                (default: those it is started on)
         Which processors the daemon uses, such as 0-3,8.
   --numa-node N                                                  (default: none)

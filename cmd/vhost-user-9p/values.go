@@ -30,7 +30,8 @@ const (
 
 	maxThreads = 256 // as many as the device has at most, with those that wait
 
-	maxPollMicros = 1000 // more is a processor that does nothing else
+	defaultPoll   = 50 * time.Microsecond // what it takes to wake a processor that sleeps
+	maxPollMicros = 1000                  // more is a processor that does nothing else
 
 	// Less leaves nothing to open files with.
 	minNofile = 128

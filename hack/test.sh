@@ -43,11 +43,9 @@ suite() {
 }
 
 unit() {
-	trace_tools
 	suite unit go test -count=1 ./...
 }
 race() {
-	trace_tools
 	suite race go test -count=1 -race -timeout 20m ./...
 }
 
@@ -73,11 +71,6 @@ qemu() {
 # disk_tools sees to what makes the file systems that tests mount, if they can.
 disk_tools() {
 	((EUID)) || need_packages mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs
-}
-
-# trace_tools sees to what counts system calls.
-trace_tools() {
-	((EUID)) || need_packages strace:strace
 }
 
 # many_files lets guests hold a million files, with few descriptors for them.

@@ -18,7 +18,7 @@ const (
 	// always a next request to go on with, and notifyAfter the time, in nanoseconds.
 	// To tell costs about as much as to answer: a system call, and a thread that wakes up.
 	notifyBatch = 8
-	notifyAfter = 20_000
+	notifyAfter = 30_000
 
 	// worthHelp is how long the requests that are left must take, in nanoseconds, for
 	// another thread to be woken for them: more than it takes to wake one.

@@ -3,14 +3,16 @@
 package bench
 
 import (
+	"encoding/binary"
 	"fmt"
+	"maps"
+	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -22,89 +24,121 @@ import (
 // calls is how many system calls there are for each operation, by name.
 type calls map[string]float64
 
-// countCalls runs f, which makes a number of operations, while strace counts the system
-// calls of all of a process's threads.
-func countCalls(t *testing.T, pid int, f func()) calls {
+// all is the name of the sum of all calls.
+const all = "all"
+
+// counter counts the system calls of a process, those of its threads that are made later
+// included, by the kernel's tracepoints: unlike a tracer it does not slow them down.
+type counter map[string][]int // perf event fds, by name
+
+// newCounter counts those with the names and all of them.
+func newCounter(t *testing.T, pid int, names ...string) counter {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("missing program: strace")
-	}
-	out := filepath.Join(rig.Dir(t), "calls")
-	cmd := exec.Command(strace, "-f", "-c", "-U", "calls,name", "-o", out, "-p", strconv.Itoa(pid))
-	messages := &strings.Builder{}
-	cmd.Stderr = messages
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if it has not ended by then
-	rig.Eventually(t, rig.Moment, func() error { return traced(pid, cmd.Process.Pid) })
-	f()
-	_ = cmd.Process.Signal(unix.SIGINT) // strace detaches, and says what it has counted
-	_ = cmd.Wait()
-	text, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatalf("strace: %v\n%s", err, messages)
-	}
-	made := calls{}
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 2 {
-			if n, err := strconv.ParseFloat(f[0], 64); err == nil && f[1] != "total" {
-				made[f[1]] = n / operations
+	c := counter{}
+	t.Cleanup(func() {
+		for _, fds := range c {
+			for _, fd := range fds {
+				_ = unix.Close(fd)
 			}
 		}
+	})
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(names, all) {
+		event := "syscalls/sys_enter_" + name
+		if name == all {
+			event = "raw_syscalls/sys_enter"
+		}
+		id, err := os.ReadFile("/sys/kernel/tracing/events/" + event + "/id")
+		if err != nil {
+			t.Fatalf("the kernel's tracepoints (tracefs): %v", err)
+		}
+		config, err := strconv.ParseUint(strings.TrimSpace(string(id)), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			tid, err := strconv.Atoi(task.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			attr := unix.PerfEventAttr{
+				Type:   unix.PERF_TYPE_TRACEPOINT,
+				Size:   uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
+				Config: config,
+				Bits:   unix.PerfBitInherit,
+			}
+			fd, err := unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
+			if err == unix.ESRCH {
+				continue // the thread has ended
+			}
+			if err != nil {
+				t.Fatalf("perf_event_open: %v", err)
+			}
+			c[name] = append(c[name], fd)
+		}
+	}
+	return c
+}
+
+// during returns what was counted while f made a number of operations.
+func (c counter) during(t *testing.T, operations float64, f func()) calls {
+	t.Helper()
+	made := calls{}
+	for name, fds := range c {
+		made[name] = -read(t, fds)
+	}
+	f()
+	for name, fds := range c {
+		made[name] = (made[name] + read(t, fds)) / operations
 	}
 	return made
 }
 
-// traced returns nil when all threads of a process have a tracer.
-func traced(pid, tracer int) error {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		status, err := os.ReadFile(file)
-		if err == nil && !strings.Contains(string(status), fmt.Sprintf("TracerPid:\t%d\n", tracer)) {
-			return fmt.Errorf("strace has not attached to %s", file)
+func read(t *testing.T, fds []int) (sum float64) {
+	t.Helper()
+	for _, fd := range fds {
+		var n [8]byte
+		if _, err := unix.Read(fd, n[:]); err != nil {
+			t.Fatal(err)
 		}
+		sum += float64(binary.NativeEndian.Uint64(n[:]))
 	}
-	return nil
+	return sum
 }
 
 // depths are those that budgets have figures for: one request at a time, and many.
 var depths = [...]int{1, 16}
 
-// budgets says which system calls an operation makes. Calls on files are exact. How often
-// the driver is notified, and how often one thread wakes or waits for another (futex),
-// depends on timing, which strace upsets: these are bounds, twice what is seen on a busy
-// machine.
+// budgets says which system calls an operation makes: those on files, which are exact, and
+// the most of all others together. Of these each message needs at most two, one that waits for it
+// and one that notifies the driver of the answer, and many messages in flight share them.
 var budgets = []struct {
 	name   string
 	files  calls
-	notify [len(depths)]float64
-	futex  [len(depths)]float64
+	others [len(depths)]float64
 }{
-	{"getattr", calls{"statx": 1}, [...]float64{1, 0.5}, [...]float64{4, 3}},
-	{"walk 1", calls{"statx": 2, "openat2": 1, "close": 1}, [...]float64{2, 1}, [...]float64{8, 6}},
-	{"missing name", calls{"statx": 1}, [...]float64{1, 0.5}, [...]float64{4, 3}},
-	{"read 4 KiB", calls{"preadv2": 1}, [...]float64{1, 0.5}, [...]float64{4, 3}},
-	{"write 4 KiB", calls{"pwritev2": 1}, [...]float64{1, 0.5}, [...]float64{4, 3}},
-	{"create+unlink", calls{"openat2": 1, "openat": 1, "statx": 2, "unlinkat": 1, "close": 2}, [...]float64{4, 2}, [...]float64{16, 12}},
+	{"getattr", calls{"statx": 1}, [...]float64{2.3, 0.2}},
+	{"walk 1", calls{"statx": 1}, [...]float64{4.6, 0.4}},
+	{"walk 8", calls{"statx": 8}, [...]float64{4.6, 0.6}},
+	{"missing name", calls{"statx": 1}, [...]float64{2.3, 0.2}},
+	{"open+close", calls{"openat": 1, "statx": 1, "close": 1}, [...]float64{6.9, 0.6}},
+	{"create+unlink", calls{"openat2": 1, "openat": 1, "statx": 2, "unlinkat": 1, "close": 2}, [...]float64{9.2, 1.2}},
+	{"read 4 KiB", calls{"preadv2": 1}, [...]float64{2.3, 0.2}},
+	{"write 4 KiB", calls{"pwritev2": 1}, [...]float64{2.3, 0.2}},
 }
 
 const (
-	operations = 2000
+	operations = 4000
 	// stray is how much more of an exact call there may be: the runtime makes some now and
 	// then, for itself.
 	stray = 0.01
-	// maxOthers bounds the sum of all calls that have no bound of their own: one more for each
-	// operation is too much. Threads that are started make some.
-	maxOthers = 1
+	// On a busy machine there are more waits and notifications, by chance: what counts is the
+	// least of so many attempts.
+	attempts = 15
 )
-
-// byTheClock are calls that threads make as time goes by: the more, the slower the machine.
-var byTheClock = []string{"nanosleep", "epoll_pwait", "restart_syscall"}
 
 // TestSystemCalls counts the system calls of the daemon, from outside.
 func TestSystemCalls(t *testing.T) {
@@ -121,29 +155,24 @@ func TestSystemCalls(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/depth=%d", want.name, depth), func(t *testing.T) {
 				server.Prepare(c, depth)
 				server.Count(operations) // files are open, threads are there
-				made := countCalls(t, d.Pid(), func() { server.Count(operations) })
-				for name, n := range want.files {
-					if made[name] < n || made[name] > n+stray {
-						t.Errorf("%.3f %s, not %v", made[name], name, n)
+				counter := newCounter(t, d.Pid(), slices.Collect(maps.Keys(want.files))...)
+				least := math.Inf(1)
+				for range attempts {
+					made := counter.during(t, operations, func() { server.Count(operations) })
+					others := made[all]
+					for name, n := range want.files {
+						others -= made[name]
+						if made[name] < n || made[name] > n+stray {
+							t.Fatalf("%.3f %s, not %v", made[name], name, n)
+						}
+					}
+					if least = min(least, others); least <= want.others[k] {
+						break
 					}
 				}
-				if n := made["write"]; n > want.notify[k]+stray {
-					t.Errorf("%.3f notifications, more than %v", n, want.notify[k])
-				}
-				if n := made["futex"]; n > want.futex[k] {
-					t.Errorf("%.3f futex, more than %v", n, want.futex[k])
-				}
-				others := 0.0
-				for name, n := range made {
-					if want.files[name] == 0 && name != "write" && name != "futex" && !slices.Contains(byTheClock, name) {
-						others += n
-					}
-				}
-				if others > maxOthers {
-					t.Errorf("%.3f other calls, more than %v", others, maxOthers)
-				}
-				if t.Failed() {
-					t.Logf("calls for each operation: %v", made)
+				t.Logf("%.3f other calls", least)
+				if least > want.others[k] {
+					t.Errorf("%.3f other calls, more than %v", least, want.others[k])
 				}
 			})
 		}

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep/virtio9p"
 )
 
 // maxCPU is the largest number of a processor that a set holds.
@@ -78,11 +80,7 @@ func (o *options) setProcessors() error {
 	if o.threads == 0 {
 		o.threads = min(n, maxThreads)
 	}
-	// Go lets as many threads run its code as it has been told of processors, those included
-	// that have just entered a system call. If none is left over, each call that takes long
-	// is looked after by a thread that is woken for it; so some are: for the thread that
-	// watches the others, and one that does something else.
-	runtime.GOMAXPROCS(o.threads + 2)
+	runtime.GOMAXPROCS(o.threads + virtio9p.SpareProcs)
 	return nil
 }
 

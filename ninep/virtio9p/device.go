@@ -23,6 +23,14 @@ const FeatureMountTag virtqueue.Features = 1 << 0 // VIRTIO_9P_MOUNT_TAG
 // configuration space, two of which hold the length.
 const MaxTagLen = 254
 
+// SpareProcs is how many processors Go should be told of (runtime.GOMAXPROCS) besides one for each
+// request that is executed at a time (Config.Running). Go lets as many threads run its code,
+// those included that have just entered a system call. The spare ones are for the worker that
+// waits for requests, for the thread that watches the others, and for whatever else there is
+// to do. If none is left over, each call that takes long is looked after by a thread that is
+// woken for it.
+const SpareProcs = 3
+
 // Config says how to serve the device.
 type Config struct {
 	// Tag is the mount tag, by which the guest names the share. 1 to MaxTagLen bytes.

@@ -112,6 +112,7 @@ func (s *service) findStuck() (busy bool) {
 		}
 		s.d.stats.Stuck.Add(1)
 		s.flush()
+		w.stuck = true
 		s.blocked(w)
 	}
 	return busy

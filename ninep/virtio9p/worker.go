@@ -34,6 +34,7 @@ type worker struct {
 
 	// Under service.mu.
 	running bool // counted in service.running
+	stuck   bool // the monitor found the present operation to take long
 
 	// now is the clock as this thread last read it, by ninep.Nanotime; 0: too long ago.
 	now int64
@@ -68,12 +69,13 @@ func (w *worker) next(last *request) *request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if last != nil {
-		if w.running {
-			s.measure(last) // not one that blocked
+		if w.running || w.stuck {
+			s.measure(last) // not one that said that it would block
 		}
 		s.release(last)
 	}
 	w.setRunning(false)
+	w.stuck = false
 	for {
 		r := s.takeResumed()
 		if r == nil && s.stopping {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -64,12 +63,8 @@ func newCounter(t *testing.T, pid int, names ...string) counter {
 			if err != nil {
 				t.Fatal(err)
 			}
-			attr := unix.PerfEventAttr{
-				Type:   unix.PERF_TYPE_TRACEPOINT,
-				Size:   uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
-				Config: config,
-				Bits:   unix.PerfBitInherit,
-			}
+			attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: config, Bits: unix.PerfBitInherit}
+			attr.Size = uint32(binary.Size(attr))
 			fd, err := unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 			if err == unix.ESRCH {
 				continue // the thread has ended

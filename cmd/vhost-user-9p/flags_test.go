@@ -156,8 +156,10 @@ func TestBadCommandLines(t *testing.T) {
 			if got.stdout != "" {
 				t.Errorf("standard output: %q", got.stdout)
 			}
-			if _, err := os.Lstat(filepath.Join(dir, "socket")); err == nil {
-				t.Error("the socket was left behind")
+			for _, made := range []string{"socket", "deep"} {
+				if _, err := os.Lstat(filepath.Join(dir, made)); err == nil {
+					t.Errorf("%s was left behind", made)
+				}
 			}
 		})
 	}

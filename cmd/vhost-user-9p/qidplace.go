@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vhost-user-9p/cmd/vhost-user-9p/internal/qids"
 	"vhost-user-9p/qidpath"
-	"vhost-user-9p/qidpath/fsid"
 	"vhost-user-9p/xattrstore"
 	"vhost-user-9p/xattrstore/fullmap"
 )
@@ -28,15 +28,11 @@ type qidPlace struct {
 // openQIDPlace finds out where those of the directory root are. Without a state directory
 // of the user's choice it goes on without one where the default cannot be made.
 func openQIDPlace(root *os.File, stateDir string, log *slog.Logger) (*qidPlace, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
+	id, name, _, err := qids.Identify(root)
+	if err != nil {
 		return nil, fmt.Errorf("--shared-dir %q: %w", root.Name(), err)
 	}
-	id, err := fsid.Of(int(root.Fd()), -1)
-	if err != nil {
-		return nil, fmt.Errorf("--shared-dir %q: identifying its file system: %w", root.Name(), err)
-	}
-	p := &qidPlace{identity: id, name: xattrstore.StateName(id, st.Dev, st.Ino)}
+	p := &qidPlace{identity: id, name: name}
 	dir, given := stateDir, stateDir != ""
 	if !given {
 		if dir, err = defaultStateDir(); err != nil {
@@ -44,11 +40,10 @@ func openQIDPlace(root *os.File, stateDir string, log *slog.Logger) (*qidPlace, 
 			return p, nil
 		}
 	}
-	p.state, err = openStateDir(dir)
-	if err == nil && isBelow(p.state, root) {
-		p.close()
+	if wouldBeBelow(dir, root) { // known before it is made
 		return nil, fmt.Errorf("--state-dir %q is in the shared directory, where guests could change it", dir)
 	}
+	p.state, err = openStateDir(dir)
 	switch {
 	case err != nil && given:
 		return nil, fmt.Errorf("--state-dir %q: %w", dir, err)
@@ -94,6 +89,22 @@ func openStateDir(dir string) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), dir), nil
+}
+
+// wouldBeBelow reports whether dir is top, or somewhere below it, or would be if it was made.
+func wouldBeBelow(dir string, top *os.File) bool {
+	for {
+		f, err := os.Open(dir)
+		if err == nil {
+			defer f.Close()
+			return isBelow(f, top)
+		}
+		above := filepath.Dir(dir)
+		if !errors.Is(err, os.ErrNotExist) || above == dir {
+			return false // openStateDir says what is wrong
+		}
+		dir = above
+	}
 }
 
 // isBelow reports whether the directory dir is top, or somewhere below it.

@@ -4,6 +4,7 @@ package qids
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -33,15 +34,23 @@ type Export struct {
 	name     string // of its files in the state directory
 }
 
+// Identify returns by what the file system of an export's root is told from others, and the
+// name of the export's files in a state directory.
+func Identify(root *os.File) (id qidpath.Identity, name string, st unix.Stat_t, err error) {
+	if err = unix.Fstat(int(root.Fd()), &st); err != nil {
+		return id, "", st, err
+	}
+	if id, err = fsid.Of(int(root.Fd()), -1); err != nil {
+		return id, "", st, fmt.Errorf("identifying its file system: %w", err)
+	}
+	return id, xattrstore.StateName(id, st.Dev, st.Ino), st, nil
+}
+
 // New returns the Export whose root is open for reading as root, and whose state
 // directory, statePath, is open as stateDir, if there is one. Both stay the caller's and
 // must be open as long as the Export is used.
 func New(root, stateDir *os.File, statePath string) (*Export, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
-		return nil, err
-	}
-	id, err := fsid.Of(int(root.Fd()), -1)
+	id, name, st, err := Identify(root)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +61,7 @@ func New(root, stateDir *os.File, statePath string) (*Export, error) {
 		dev:       st.Dev,
 		ino:       st.Ino,
 		identity:  id,
-		name:      xattrstore.StateName(id, st.Dev, st.Ino),
+		name:      name,
 	}, nil
 }
 

@@ -236,6 +236,12 @@ func (fs *FS) keep(t *thread, dir *node, name *byte, text []byte) (*node, unix.E
 	if n == nil {
 		return nil, e
 	}
+	// One that only lingers is let go first: the file system need not set aside a file that
+	// loses its last name while it is open.
+	fs.lingering.remove(n)
+	if fs.nodes.putIfLast(n) {
+		return nil, 0
+	}
 	if _, e := n.pin(t); e != 0 {
 		fs.nodes.put(n)
 		if e == unix.ESTALE {

@@ -208,11 +208,30 @@ func (t *nodeTable) putOne(n *node, linger bool) (next *node, last bool) {
 		s.mu.Unlock()
 		return nil, false
 	}
+	return t.endLocked(s, n), false
+}
+
+// putIfLast gives back a reference if it is the last, which closes the node, and reports
+// whether it was.
+func (t *nodeTable) putIfLast(n *node) bool {
+	s := t.shard(n.hash())
+	s.mu.Lock()
+	if !n.refs.CompareAndSwap(1, 0) {
+		s.mu.Unlock()
+		return false
+	}
+	t.drop(t.endLocked(s, n))
+	return true
+}
+
+// endLocked closes n, of which there are no references, and unlocks its shard. It returns a
+// node of which n has had a reference.
+func (t *nodeTable) endLocked(s *nodeShard, n *node) (parent *node) {
 	s.removeLocked(n)
 	s.leaveLocked(n)
 	fd := n.desc.dropLocked()
 	s.mu.Unlock()
-	parent := n.parent
+	parent = n.parent
 	if fd >= 0 {
 		t.fs.fds.close(fd)
 	} else {
@@ -222,7 +241,7 @@ func (t *nodeTable) putOne(n *node, linger bool) (next *node, last bool) {
 	where.clear()
 	*n = node{memo: memo{where: where}}
 	nodePool.Put(n)
-	return parent, false
+	return parent
 }
 
 // mayLinger reports whether a node that nobody uses any more is worth keeping.

@@ -4,7 +4,7 @@ package hostfs
 
 // Stats are what an FS holds at the moment.
 type Stats struct {
-	Nodes       int // inodes that fids refer to
+	Nodes       int // inodes that fids refer to, or did a moment ago
 	LockedFiles int // on which locks are held, or asked for, each with a file descriptor
 	LockOwners  int // processes in guests that hold locks, by file
 	Locks       int // held: ranges of one owner's

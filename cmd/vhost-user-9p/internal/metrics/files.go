@@ -14,7 +14,7 @@ func newFiles(snapshot func() hostfs.Stats) prometheus.Collector {
 	return &collector[stats]{
 		snapshot: snapshot,
 		scalars: []scalar[stats]{
-			gauge("files", "Distinct files that the guest has references to.", func(s stats) int { return s.Nodes }),
+			gauge("files", "Distinct files that the guest has references to, or had a moment ago.", func(s stats) int { return s.Nodes }),
 			gauge("cold_files", "Distinct files that the guest has references to, and the daemon no descriptor for.", func(s stats) int { return s.Descriptors.Cold }),
 			gauge("descriptors", "File descriptors in use for files of the share.", func(s stats) int { return s.Descriptors.Used }),
 			gauge("descriptors_max", "File descriptors for files of the share from which on idle ones are closed.", func(s stats) int { return s.Descriptors.Max }),

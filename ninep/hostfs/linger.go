@@ -19,7 +19,7 @@ type lingering struct {
 	fs  *FS
 	mnt uint32 // whose nodes linger
 
-	atTick sync.Mutex // held by tick
+	dropping sync.Mutex // held by tick and dropAll: all are gone when the latter returns
 
 	// mu is the last in the order of locks.
 	mu sync.Mutex
@@ -101,8 +101,8 @@ func (l *lingering) remove(n *node) {
 
 // tick lets go those that were there at the last tick.
 func (l *lingering) tick() {
-	l.atTick.Lock()
-	defer l.atTick.Unlock()
+	l.dropping.Lock()
+	defer l.dropping.Unlock()
 	l.mu.Lock()
 	until := l.aged
 	l.mu.Unlock()
@@ -134,6 +134,8 @@ func (l *lingering) drop(until uint32) (any bool) {
 
 // dropAll lets all go.
 func (l *lingering) dropAll() (any bool) {
+	l.dropping.Lock()
+	defer l.dropping.Unlock()
 	l.mu.Lock()
 	until := l.head
 	l.mu.Unlock()
@@ -147,6 +149,4 @@ func (l *lingering) close() {
 	l.mu.Unlock()
 	l.timer.Stop()
 	l.dropAll()
-	l.atTick.Lock() // one that has begun has ended then
-	defer l.atTick.Unlock()
 }

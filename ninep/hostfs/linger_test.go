@@ -38,14 +38,6 @@ func (r *rig) walkHere(names ...string) *file {
 	return f
 }
 
-func (r *rig) walkAndClose(names ...string) *node {
-	r.Helper()
-	f := r.walkHere(names...)
-	n := f.n
-	f.Close()
-	return n
-}
-
 // A node that is walked to again in a moment is the same one, on the same descriptor;
 // after that moment nothing is held.
 func TestNodesLinger(t *testing.T) {
@@ -53,12 +45,15 @@ func TestNodesLinger(t *testing.T) {
 	r.mkdir("d")
 	r.put("d/f", "x")
 	before := r.fs.fds.used.Load()
-	first := r.walkAndClose("d", "f")
-	fd := first.desc.word.Load() >> 32
+	f := r.walkHere("d", "f")
+	first, fd := f.n, wordFD(f.n.desc.word.Load())
+	f.Close()
 	for range 100 {
-		if n := r.walkAndClose("d", "f"); n != first || n.desc.word.Load()>>32 != fd {
+		f := r.walkHere("d", "f")
+		if f.n != first || wordFD(f.n.desc.word.Load()) != fd {
 			t.Fatal("another node")
 		}
+		f.Close()
 	}
 	if n := r.fs.fds.used.Load(); n != before+2 {
 		t.Errorf("%d descriptors for a directory and a file", n-before)
@@ -112,11 +107,12 @@ func TestRemovedNodesDoNotLinger(t *testing.T) {
 func TestLingeringNodeIsReplacedOnTheHost(t *testing.T) {
 	r := newRig(t)
 	r.put("f", "old")
-	old := r.walkAndClose("f")
-	path := old.path
+	f := r.walkHere("f")
+	old, path := f.n, f.n.path
+	f.Close()
 	r.put("g", "new")
 	r.must(os.Rename(filepath.Join(r.dir, "g"), filepath.Join(r.dir, "f")))
-	f := r.walkHere("f")
+	f = r.walkHere("f")
 	defer f.Close()
 	if f.n == old || f.n.path == path {
 		t.Error("the node of the file that was there before")
@@ -133,7 +129,7 @@ func TestLingeringNodesAreBounded(t *testing.T) {
 	}
 	before := r.fs.fds.used.Load()
 	for i := range files {
-		r.walkAndClose(fmt.Sprint("f", i))
+		r.walkHere(fmt.Sprint("f", i)).Close()
 	}
 	if n := r.fs.fds.used.Load() - before; n != lingerers {
 		t.Errorf("%d nodes linger, want %d", n, lingerers)

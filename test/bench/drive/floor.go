@@ -112,6 +112,9 @@ func NewFloor(tb testing.TB, program, dir string) *Floor {
 	return f
 }
 
+// Pid implements Server.
+func (f *Floor) Pid() int { return f.process.pid }
+
 // Has implements Server. In the mixed case the one thread would hold up reads that no
 // server needs to.
 func (f *Floor) Has(c cases.Case) bool { return c.Kind != cases.Mixed }
@@ -185,6 +188,9 @@ func NewPlainLoop(tb testing.TB, program, dir string) *PlainLoop {
 	tb.Helper()
 	return &PlainLoop{process: startFloor(tb, program, dir)}
 }
+
+// Pid implements Server.
+func (l *PlainLoop) Pid() int { return l.process.pid }
 
 // Has implements Server.
 func (l *PlainLoop) Has(c cases.Case) bool { return c.Streams() }

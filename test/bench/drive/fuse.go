@@ -82,6 +82,9 @@ func DialFUSE(tb testing.TB, socket string, pid int) *FUSE {
 	return f
 }
 
+// Pid implements Server.
+func (f *FUSE) Pid() int { return f.pid }
+
 // Has implements Server: what is about 9P's msize it has not.
 func (f *FUSE) Has(c cases.Case) bool { return c.Msize == 0 }
 

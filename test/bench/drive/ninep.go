@@ -68,6 +68,9 @@ func DialNineP(tb testing.TB, socket string, pid int) *NineP {
 	return p
 }
 
+// Pid implements Server.
+func (p *NineP) Pid() int { return p.pid }
+
 // Has implements Server.
 func (p *NineP) Has(cases.Case) bool { return true }
 

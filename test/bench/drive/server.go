@@ -19,6 +19,8 @@ import (
 
 // Server is one way to be served.
 type Server interface {
+	// Pid is the server's process.
+	Pid() int
 	// Has reports whether the server can do a case.
 	Has(c cases.Case) bool
 	// Prepare readies a case with a number of operations in flight.

@@ -35,6 +35,7 @@ func groups(results []Result) []*group {
 		g := all[i]
 		if have := g.system(r.System); have != nil {
 			have.Rounds = slices.Concat(have.Rounds, r.Rounds)
+			have.Calls = r.Calls
 		} else {
 			g.systems = append(g.systems, r)
 		}
@@ -96,9 +97,10 @@ func columns(all []*group, rig string) []string {
 
 // title names a rig for people.
 func title(rig string) string {
+	if on, ok := strings.CutPrefix(rig, "ring"); ok {
+		return "ring in process" + on
+	}
 	switch rig {
-	case "ring":
-		return "ring in process"
 	case "uml":
 		return "guest in User-mode Linux"
 	case "qemu":

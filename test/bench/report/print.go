@@ -12,9 +12,9 @@ import (
 )
 
 const legend = `Medians of the rounds, and the slowest..fastest round. us/op: CPU time of the server per
-operation, in microseconds. sw/op: its voluntary context switches per operation. Ratios are
-vhost-user-9p's to the other's, each of two rounds that followed each other, and the median of
-those: more is better of the speed, less of the CPU time.
+operation, in microseconds. sw/op: its voluntary context switches per operation. call/op:
+its system calls. Ratios are vhost-user-9p's to the other's, each of two rounds that followed
+each other, and the median of those: more is better of the speed, less of the CPU time.
 `
 
 // Print writes results as a table for each rig, with a line for each case and depth.
@@ -40,7 +40,7 @@ func printRig(w io.Writer, all []*group, rig string) error {
 		names = append(names, under...)
 	}
 	for _, s := range systems {
-		add(s, "speed", "spread", "us/op", "sw/op")
+		add(s, "speed", "spread", "us/op", "sw/op", "call/op")
 	}
 	for _, s := range systems {
 		switch {
@@ -89,11 +89,15 @@ func printRig(w io.Writer, all []*group, rig string) error {
 // figures are the cells of one system.
 func figures(r *Result) []string {
 	if r == nil || len(r.Rounds) == 0 {
-		return []string{"-", "-", "-", "-"}
+		return []string{"-", "-", "-", "-", "-"}
 	}
 	speed, unit := Round.perSecond, "/s"
 	if r.streams() {
 		speed, unit = Round.megabytesPerSecond, " MB/s"
+	}
+	calls := "-"
+	if r.Calls > 0 {
+		calls = number("%.2f", r.Calls)
 	}
 	speeds := each(r.Rounds, speed)
 	return []string{
@@ -101,6 +105,7 @@ func figures(r *Result) []string {
 		quantity(slices.Min(speeds)) + ".." + quantity(slices.Max(speeds)),
 		quantity(median(each(r.Rounds, Round.cpu))),
 		number("%.2f", median(each(r.Rounds, Round.switches))),
+		calls,
 	}
 }
 

@@ -32,9 +32,9 @@ func sample() []Result {
 	}
 	return []Result{
 		// The machine becomes slower all the time, which the ratio of each two rounds does not see.
-		{Rig: "ring", Case: "getattr", Depth: 1, System: "floor", Rounds: rounds(2, 400, 200, 100)},
-		{Rig: "ring", Case: "getattr", Depth: 1, System: "virtiofsd", Rounds: rounds(6, 100, 50, 25)},
-		{Rig: "ring", Case: "getattr", Depth: 1, System: "vhost-user-9p", Rounds: rounds(3, 150, 75, 50)},
+		{Rig: "ring, one processor", Case: "getattr", Depth: 1, System: "floor", Rounds: rounds(2, 400, 200, 100)},
+		{Rig: "ring, one processor", Case: "getattr", Depth: 1, System: "virtiofsd", Calls: 3, Rounds: rounds(6, 100, 50, 25)},
+		{Rig: "ring, one processor", Case: "getattr", Depth: 1, System: "vhost-user-9p", Calls: 1.25, Rounds: rounds(3, 150, 75, 50)},
 		{Rig: "uml", Case: "read 1 MiB", Depth: 4, System: "vhost-user-9p", Rounds: stream(5000)},
 		{Rig: "uml", Case: "read 1 MiB", Depth: 4, System: "virtiofsd", Rounds: stream(4000)},
 		{Rig: "uml", Case: `<sqlite> & "friends"`, System: "vhost-user-9p", Rounds: rounds(1, 1)},
@@ -59,17 +59,17 @@ func TestPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	for begin, want := range map[string]string{
-		// speed, spread, CPU and switches of ours, virtiofsd and the floor; ratios 1.5, 1.5
-		// and 2; half the CPU time; half the floor's above the floor
-		"getattr":    "getattr 1 75000/s 50000..150000 3.00 1.50 50000/s 25000..100000 6.00 1.50 200000/s 100000..400000 2.00 1.50 1.50x 0.50x +0.50",
-		"read 1 MiB": "read 1 MiB 4 2500 MB/s 2500..2500 200 0.00 2000 MB/s 2000..2000 250 0.00 1.25x 0.80x",
-		"<sqlite>":   `<sqlite> & "friends" - 1000/s 1000..1000 1.00 1.50 - - - - - -`,
+		// speed, spread, CPU, switches and calls of ours, virtiofsd and the floor; ratios 1.5,
+		// 1.5 and 2; half the CPU time; half the floor's above the floor
+		"getattr":    "getattr 1 75000/s 50000..150000 3.00 1.50 1.25 50000/s 25000..100000 6.00 1.50 3.00 200000/s 100000..400000 2.00 1.50 - 1.50x 0.50x +0.50",
+		"read 1 MiB": "read 1 MiB 4 2500 MB/s 2500..2500 200 0.00 - 2000 MB/s 2000..2000 250 0.00 - 1.25x 0.80x",
+		"<sqlite>":   `<sqlite> & "friends" - 1000/s 1000..1000 1.00 1.50 - - - - - - - -`,
 	} {
 		if got := strings.Join(fields(t, b.String(), begin), " "); got != want {
 			t.Errorf("got  %s\nwant %s\n%s", got, want, b.String())
 		}
 	}
-	for _, want := range []string{"ring in process", "guest in User-mode Linux", "against virtiofsd", "above the floor"} {
+	for _, want := range []string{"ring in process, one processor", "guest in User-mode Linux", "against virtiofsd", "above the floor"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q:\n%s", want, b.String())
 		}

@@ -8,10 +8,11 @@ import "time"
 
 // Result is what one system did in one case.
 type Result struct {
-	Rig    string  // how it was driven: "ring", "uml" or "qemu"
+	Rig    string  // how it was driven: "ring" and, after a comma, on what; "uml" or "qemu"
 	Case   string  // as in "read 4 KiB"
 	Depth  int     // requests in flight, 0 where the guest decides
 	System string  // "vhost-user-9p", "virtiofsd", "qemu", "floor", "plain loop", "vhost-user-9p.old"
+	Calls  float64 // system calls of the server for each operation, 0 where they are not counted
 	Rounds []Round // in the order of time, alternating with the other systems'
 }
 

@@ -9,23 +9,23 @@ import (
 	"vhost-user-9p/test/bench/report"
 )
 
-// results are those of all tests of the process.
-var results []report.Result
+// collected is from all tests of the process.
+var collected report.Report
 
-func record(r ...report.Result) { results = append(results, r...) }
+func record(r ...report.Result) { collected.Results = append(collected.Results, r...) }
 
-// flush writes the results, if there are any.
+// flush writes what was collected, if there is anything.
 func flush() error {
-	if len(results) == 0 {
+	if len(collected.Results)+len(collected.Figures) == 0 {
 		return nil
 	}
-	if err := report.Print(os.Stdout, results); err != nil {
+	if err := report.Print(os.Stdout, collected); err != nil {
 		return err
 	}
 	if *resultsDir == "" {
 		return nil
 	}
-	if err := report.Write(*resultsDir, results); err != nil {
+	if err := report.Write(*resultsDir, collected); err != nil {
 		return err
 	}
 	fmt.Printf("\nThe results are in %s: results.txt, results.json, results.svg.\n", *resultsDir)

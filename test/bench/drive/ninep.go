@@ -76,10 +76,7 @@ func (p *NineP) Has(cases.Case) bool { return true }
 
 // Prepare implements Server. It begins a new session, which ends the one before.
 func (p *NineP) Prepare(c cases.Case, depth int) {
-	p.ring.reset()
-	p.size = c.NinePSize()
-	p.do(p.lay("version", noTag, tversion, encoder{}.u32(uint32(c.NinePMsize())).str("9P2000.L")))
-	p.do(p.message("attach", 0, tattach, encoder{}.u32(rootFid).u32(noFid).str("root").str("").u32(0)))
+	p.begin(c)
 	slots := make([]slot, depth)
 	for i := range slots {
 		slots[i].messages = p.messages(c, i)
@@ -88,6 +85,14 @@ func (p *NineP) Prepare(c cases.Case, depth int) {
 		}
 	}
 	p.loop.start(c, slots)
+}
+
+// begin begins a session, with the root attached.
+func (p *NineP) begin(c cases.Case) {
+	p.ring.reset()
+	p.size = c.NinePSize()
+	p.do(p.lay("version", noTag, tversion, encoder{}.u32(uint32(c.NinePMsize())).str("9P2000.L")))
+	p.do(p.message("attach", 0, tattach, encoder{}.u32(rootFid).u32(noFid).str("root").str("").u32(0)))
 }
 
 // Run implements Server.

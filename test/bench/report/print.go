@@ -17,16 +17,32 @@ its system calls. Ratios are vhost-user-9p's to the other's, each of two rounds 
 each other, and the median of those: more is better of the speed, less of the CPU time.
 `
 
-// Print writes results as a table for each rig, with a line for each case and depth.
-func Print(w io.Writer, results []Result) error {
-	all := groups(results)
-	for _, rig := range rigs(all) {
-		if err := printRig(w, all, rig); err != nil {
+// Print writes results as a table for each rig, with a line for each case and depth, and
+// figures as a table of their own.
+func Print(w io.Writer, r Report) error {
+	if len(r.Results) > 0 {
+		all := groups(r.Results)
+		for _, rig := range rigs(all) {
+			if err := printRig(w, all, rig); err != nil {
+				return err
+			}
+		}
+		if _, err := io.WriteString(w, legend); err != nil {
 			return err
 		}
 	}
-	_, err := io.WriteString(w, legend)
-	return err
+	if len(r.Results) > 0 && len(r.Figures) > 0 {
+		fmt.Fprintln(w)
+	}
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range r.Figures {
+		value := quantity(f.Value)
+		if f.Value == math.Trunc(f.Value) { // a count
+			value = number("%.0f", f.Value)
+		}
+		fmt.Fprintf(tab, "%s\t%s %s\n", f.Name, value, f.Unit)
+	}
+	return tab.Flush()
 }
 
 func printRig(w io.Writer, all []*group, rig string) error {

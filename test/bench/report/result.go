@@ -6,6 +6,19 @@ package report
 
 import "time"
 
+// Report is all that was measured.
+type Report struct {
+	Results []Result
+	Figures []Figure // that stand for themselves
+}
+
+// Figure is one number.
+type Figure struct {
+	Name  string
+	Value float64
+	Unit  string
+}
+
 // Result is what one system did in one case.
 type Result struct {
 	Rig    string  // how it was driven: "ring" and, after a comma, on what; "uml" or "qemu"

@@ -12,16 +12,16 @@ import (
 
 // Write writes results.txt (see Print), results.json (see Read) and results.svg (a chart)
 // to a folder, which is made if it is missing.
-func Write(dir string, results []Result) error {
+func Write(dir string, r Report) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	var table, picture bytes.Buffer
-	if err := Print(&table, results); err != nil {
+	if err := Print(&table, r); err != nil {
 		return err
 	}
-	chart(&picture, results)
-	content, err := json.MarshalIndent(results, "", "\t")
+	chart(&picture, r.Results)
+	content, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -37,15 +37,14 @@ func Write(dir string, results []Result) error {
 	return nil
 }
 
-// Read returns the results in a results.json. Its durations are nanoseconds.
-func Read(path string) ([]Result, error) {
+// Read returns what is in a results.json. Its durations are nanoseconds.
+func Read(path string) (r Report, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	var results []Result
-	if err := json.Unmarshal(content, &results); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err := json.Unmarshal(content, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
 	}
-	return results, nil
+	return r, nil
 }

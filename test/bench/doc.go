@@ -15,6 +15,11 @@
 //
 // TestBenchRing drives server processes from this one: docs/performance.md says how.
 //
+// # Scale
+//
+// TestBenchScale and TestBenchSteady measure the daemon alone: many files, many daemons, a long
+// time.
+//
 // # Guests
 //
 // TestGuestsUML has a guest in User-mode Linux for the daemon, and one of the same kernel for

@@ -96,19 +96,8 @@ type usage struct {
 
 func usageOf(t *testing.T, d *rig.Daemon) usage {
 	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.Pid()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := usage{fds: len(entries)}
-	for line := range strings.Lines(read(t, fmt.Sprintf("/proc/%d/status", d.Pid()))) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			if _, err := fmt.Sscan(value, &u.rss); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return u
+	u := d.Usage()
+	return usage{fds: u.Descriptors, rss: int(u.RSS >> 10)}
 }
 
 // nothingLeft waits until a daemon whose guest is gone has no more files open than before it

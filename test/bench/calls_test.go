@@ -30,12 +30,12 @@ var budgets = []struct {
 }{
 	{"getattr", calls{"statx": 1}, [...]float64{2.3, 0.2}},
 	{"walk 1", calls{"statx": 1}, [...]float64{4.6, 0.4}},
-	{"walk 8", calls{"statx": 8}, [...]float64{4.6, 0.6}},
+	{"walk 8", calls{"statx": 8}, [...]float64{4.6, 0.8}},
 	{"missing name", calls{"statx": 1}, [...]float64{2.3, 0.2}},
-	{"open+close", calls{"openat": 1, "statx": 1, "close": 1}, [...]float64{6.9, 0.6}},
+	{"open+close", calls{"openat": 1, "statx": 1, "close": 1}, [...]float64{6.9, 0.8}},
 	{"create+unlink", calls{"openat2": 1, "openat": 1, "statx": 2, "unlinkat": 1, "close": 2}, [...]float64{9.2, 4}}, // long enough to be told of one by one
 	{"read 4 KiB", calls{"preadv2": 1}, [...]float64{2.3, 0.2}},
-	{"write 4 KiB", calls{"pwritev2": 1}, [...]float64{2.3, 0.2}},
+	{"write 4 KiB", calls{"pwritev2": 1}, [...]float64{2.3, 0.6}},
 }
 
 const (
@@ -55,6 +55,8 @@ func TestSystemCalls(t *testing.T) {
 	if err := cases.Make(dir, depths[len(depths)-1], 0); err != nil {
 		t.Fatal(err)
 	}
+	// Where waiting and notifying meet is least a matter of chance on one processor.
+	put(t, drive.Together)
 	d := rig.StartDaemon(t, dir)
 	server := drive.DialNineP(t, d.Socket, d.Pid())
 	for _, want := range budgets {

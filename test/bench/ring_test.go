@@ -6,7 +6,6 @@ package bench
 
 import (
 	"cmp"
-	"errors"
 	"flag"
 	"os"
 	"regexp"
@@ -115,22 +114,6 @@ func TestBenchRing(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// put is drive.Place for the rest of the test.
-func put(t *testing.T, place drive.Placement) {
-	t.Helper()
-	t.Cleanup(func() {
-		if err := drive.Place(drive.Free); err != nil {
-			t.Error(err)
-		}
-	})
-	switch err := drive.Place(place); {
-	case errors.Is(err, drive.ErrOneProcessor):
-		t.Skip("missing capability: two processors")
-	case err != nil:
-		t.Fatal(err)
 	}
 }
 

@@ -38,8 +38,9 @@ type slot struct {
 	*world
 	messages []message
 
-	fd, dir int // files that are open all the time, -1 for none
-	opened  int // by the operation
+	fd, dir int   // files that are open all the time, -1 for none
+	path    []int // directories on the path of a walk, from the root
+	opened  int   // by the operation
 	number  []byte
 	names   [][]byte
 	iov     [1]unix.Iovec
@@ -49,22 +50,15 @@ type slot struct {
 
 func nothing(*slot) {}
 
-// What the daemon does for each message, but for what it does only to be sure: a walk's
-// first look at the name, or the look at what is to be unlinked or renamed.
+// What the daemon does for each message, but for what it does only to be sure: the look at
+// what is to be unlinked or renamed.
 
 func getattr(s *slot) { s.statx(s.fd, empty) }
 
 func walk(s *slot) {
-	at := s.root
-	for _, name := range s.names {
-		next := s.openat2(at, name, openPath, 0)
-		s.statx(next, empty)
-		if at != s.root {
-			s.closeFD(at)
-		}
-		at = next
+	for i, name := range s.names {
+		s.statx(s.path[i], name)
 	}
-	s.opened = at
 }
 
 func missing(s *slot) { s.statxMissing(s.root, s.names[0]) }
@@ -127,10 +121,16 @@ func (s *slot) ready(c cases.Case, i int) error {
 		s.messages = []message{getattr}
 		flags = openPath
 	case cases.Walk:
-		s.messages = []message{walk, clunk}
+		s.messages = []message{walk, nothing}
 		file, s.names = "", nil
+		at := s.world.dir
 		for _, name := range cases.Path(i, c.Names) {
-			s.names = append(s.names, cname(name))
+			fd, err := unix.Open(at, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			s.path, s.names = append(s.path, fd), append(s.names, cname(name))
+			at = filepath.Join(at, name)
 		}
 	case cases.Missing:
 		s.messages = []message{missing}
@@ -183,5 +183,7 @@ func (s *slot) close() {
 	if s.fd >= 0 {
 		_ = unix.Close(s.fd)
 	}
-	_ = unix.Close(s.dir)
+	for _, fd := range append(s.path, s.dir) {
+		_ = unix.Close(fd)
+	}
 }

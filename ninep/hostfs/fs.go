@@ -120,7 +120,8 @@ func (fs *FS) open(cfg *Config) error {
 		return fmt.Errorf("hostfs: statx reports no mounts (Linux 5.8 does): %w", unix.ENOSYS)
 	}
 	fs.attaches.root.fs, fs.attaches.rootFD = fs, fd
-	fs.devices.root, fs.lingering.mnt = keyOf(&t.stx).dev, keyOf(&t.stx).mnt
+	key := keyOf(&t.stx)
+	fs.devices.root, fs.lingering.mnt, fs.lingering.dev = key.dev, key.mnt, key.dev
 	return nil
 }
 

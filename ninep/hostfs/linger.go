@@ -14,10 +14,11 @@ import (
 //
 // It is for a moment only because the descriptor keeps the inode of a file that is removed on
 // the host. The files that the guest removes do not linger, nor do those of other mounts,
-// which could not be unmounted meanwhile.
+// which could not be unmounted meanwhile, and of subvolumes, which could not be deleted.
 type lingering struct {
 	fs  *FS
 	mnt uint32 // whose nodes linger
+	dev uint32 // and of which file system or, on btrfs, subvolume
 
 	dropping sync.Mutex // held by tick and dropAll: all are gone when the latter returns
 

@@ -247,7 +247,8 @@ func (t *nodeTable) endLocked(s *nodeShard, n *node) (parent *node) {
 // mayLinger reports whether a node that nobody uses any more is worth keeping.
 func (t *nodeTable) mayLinger(n *node) bool {
 	w := n.desc.word.Load()
-	return n.mnt == t.fs.lingering.mnt && w&(dead|removed|busy) == 0 && wordFD(w) >= 0
+	l := &t.fs.lingering
+	return n.mnt == l.mnt && n.dev == l.dev && w&(dead|removed|busy) == 0 && wordFD(w) >= 0
 }
 
 // remove makes sure that n is not found any more: its inode is gone, and the number

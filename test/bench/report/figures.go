@@ -11,7 +11,7 @@ import (
 const streamed = 64 << 10
 
 func (r *Result) streams() bool {
-	return len(r.Rounds) > 0 && r.Rounds[0].Operations > 0 && r.Rounds[0].Bytes/r.Rounds[0].Operations >= streamed
+	return len(r.Rounds) > 0 && r.Rounds[0].streams()
 }
 
 // perSecond is the round's operations per second.
@@ -59,9 +59,29 @@ func paired(a, b *Result, f func(a, b Round) float64) float64 {
 	return median(values)
 }
 
-func speedRatio(a, b Round) float64 { return a.perSecond() / b.perSecond() }
+// work is what a round got done, in the unit that a's speed is told in: operations of
+// systems may carry different amounts of payload.
+func (r Round) work(streams bool) float64 {
+	if streams {
+		return float64(r.Bytes)
+	}
+	return float64(r.Operations)
+}
 
-func cpuRatio(a, b Round) float64 { return a.cpu() / b.cpu() }
+// streams reports whether bytes count, and not operations.
+func (r Round) streams() bool { return r.Operations > 0 && r.Bytes/r.Operations >= streamed }
+
+// speedRatio is the ratio of the work done in the same time.
+func speedRatio(a, b Round) float64 {
+	s := a.streams()
+	return a.work(s) / a.Elapsed.Seconds() / (b.work(s) / b.Elapsed.Seconds())
+}
+
+// cpuRatio is the ratio of the CPU time for the same work.
+func cpuRatio(a, b Round) float64 {
+	s := a.streams()
+	return a.CPU.Seconds() / a.work(s) / (b.CPU.Seconds() / b.work(s))
+}
 
 // aboveFloor is the CPU time above the floor's, as a share of the floor's.
 func aboveFloor(a, floor Round) float64 { return (a.cpu() - floor.cpu()) / floor.cpu() }

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"vhost-user-9p/test/bench/drive"
 )
 
 // A meter tells what a process has used.
@@ -37,12 +37,7 @@ type thread struct {
 // read returns what the process has used up to now.
 func (m meter) read(t *testing.T) usage {
 	t.Helper()
-	var ts unix.Timespec
-	clock := int32(^m.pid<<3 | 2) // MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)
-	if err := unix.ClockGettime(clock, &ts); err != nil {
-		t.Fatalf("the CPU clock of process %d: %v", m.pid, err)
-	}
-	u := usage{process: time.Duration(ts.Nano()), threads: map[string]thread{}}
+	u := usage{process: drive.CPUTime(t, m.pid), threads: map[string]thread{}}
 	dirs, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", m.pid))
 	if err != nil {
 		t.Fatal(err)

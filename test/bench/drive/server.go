@@ -31,8 +31,9 @@ type Server interface {
 	Finish()
 }
 
-// cpuOf reads a process's clock, which counts nanoseconds.
-func cpuOf(tb testing.TB, pid int) time.Duration {
+// CPUTime returns the CPU time of all threads that a process has had, by its clock, which counts
+// nanoseconds.
+func CPUTime(tb testing.TB, pid int) time.Duration {
 	tb.Helper()
 	var now unix.Timespec
 	const schedClock = 2 // CPUCLOCK_SCHED
@@ -66,9 +67,9 @@ func switchesOf(tb testing.TB, pid int) map[string]int64 {
 // that end meanwhile are not counted.
 func measured(tb testing.TB, pid int, run func() report.Round) report.Round {
 	tb.Helper()
-	waited, cpu := switchesOf(tb, pid), cpuOf(tb, pid)
+	waited, cpu := switchesOf(tb, pid), CPUTime(tb, pid)
 	r := run()
-	r.CPU = cpuOf(tb, pid) - cpu
+	r.CPU = CPUTime(tb, pid) - cpu
 	for thread, n := range switchesOf(tb, pid) {
 		r.Switches += n - waited[thread]
 	}

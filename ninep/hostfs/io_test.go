@@ -266,11 +266,16 @@ func TestReadTellsWhenItBlocks(t *testing.T) {
 	r.must(err)
 	defer host.Close()
 	r.must(host.Sync())
-	r.must(unix.Fadvise(int(host.Fd()), 0, 0, unix.FADV_DONTNEED))
-	if got := r.read(f, 1<<19, 1<<19); len(got) != 1<<19 {
-		t.Errorf("read %d bytes", len(got))
+	// RWF_NOWAIT starts to read ahead. A disk may be done with that before the page cache
+	// is looked at again, and then nothing blocks: rare, so it is not seen ten times on end.
+	for range 10 {
+		r.must(unix.Fadvise(int(host.Fd()), 0, 0, unix.FADV_DONTNEED))
+		if got := r.read(f, 1<<19, 1<<19); len(got) != 1<<19 {
+			t.Errorf("read %d bytes", len(got))
+		}
+		if tr.blocked > 0 {
+			return
+		}
 	}
-	if tr.blocked == 0 {
-		t.Error("not told")
-	}
+	t.Error("not told")
 }

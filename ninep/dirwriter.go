@@ -2,9 +2,17 @@
 
 package ninep
 
+import (
+	"encoding/binary"
+	"math"
+)
+
 // maxDirData bounds the buffer that a Call keeps for directory entries. A reply
 // need not be full, so a larger msize gains nothing but memory here.
 const maxDirData = 64 << 10
+
+// entryHead is the size of an entry without its name.
+const entryHead = 13 + 8 + 1 + 2
 
 // DirEntry is one entry in the data of an Rreaddir: qid[13] offset[8] type[1]
 // name[s].
@@ -46,14 +54,21 @@ func NewDirWriter(buf []byte) *DirWriter { return &DirWriter{buf: buf} }
 // Add encodes one entry and reports whether it fitted. offset is the cookie by which
 // ReadDir goes on after this entry; typ is the DT_* value.
 func (w *DirWriter) Add(qid QID, offset uint64, typ uint8, name []byte) bool {
-	c := coder{b: w.buf[w.n:], enc: true}
-	e := DirEntry{QID: qid, Offset: offset, Type: typ, Name: name}
-	e.fields(&c)
-	if c.bad {
+	size := entryHead + len(name)
+	if size > len(w.buf)-w.n || len(name) > math.MaxUint16 {
 		w.refused = true
 		return false
 	}
-	w.n += c.off
+	// What DirEntry.fields does, in a third of the time: there are thousands in a reply.
+	b := w.buf[w.n : w.n+size]
+	b[0] = uint8(qid.Type)
+	binary.LittleEndian.PutUint32(b[1:], qid.Version)
+	binary.LittleEndian.PutUint64(b[5:], qid.Path)
+	binary.LittleEndian.PutUint64(b[13:], offset)
+	b[21] = typ
+	binary.LittleEndian.PutUint16(b[22:], uint16(len(name)))
+	copy(b[entryHead:], name)
+	w.n += size
 	return true
 }
 

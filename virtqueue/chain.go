@@ -22,6 +22,8 @@ type Chain struct {
 	descs   uint32   // descriptors that it takes up in a packed ring
 	writing bool     // a device-writable descriptor was seen
 	writes  []extent // where Writable lies for the guest, for the dirty log
+	end     uint64   // guest-physical address at which the last piece ends
+	room    uint64   // bytes that its region has from there on
 }
 
 // extent is a range of guest-physical memory.
@@ -33,7 +35,7 @@ func (c *Chain) Head() uint16 { return c.head }
 
 func (c *Chain) reset() {
 	c.Readable, c.Writable, c.writes = emptied(c.Readable), emptied(c.Writable), emptied(c.writes)
-	c.ReadLen, c.WriteLen, c.writing = 0, 0, false
+	c.ReadLen, c.WriteLen, c.writing, c.room = 0, 0, false, 0
 }
 
 // keepPieces is the number of pieces of a chain for which memory is kept: more than any
@@ -88,12 +90,10 @@ type desc struct {
 }
 
 func (s shared) desc(i int) desc {
-	off := i * descSize
-	lo, hi := s.load32(off), s.load32(off+4)
-	fn := s.load32(off + 12)
+	lo, hi, n, fn := s.quad(i * descSize)
 	return desc{
 		addr:  uint64(hi)<<32 | uint64(lo),
-		len:   s.load32(off + 8),
+		len:   n,
 		flags: uint16(fn),
 		next:  uint16(fn >> 16),
 	}
@@ -150,13 +150,13 @@ func (w *walker) indirectTable(d desc, limit int) (shared, error) {
 	if d.len == 0 || d.len%descSize != 0 || d.len/descSize > uint32(limit) {
 		return nil, fmt.Errorf("%w: %d bytes", errIndirectLength, d.len)
 	}
-	b := w.mem.guest(d.addr, uint64(d.len))
+	b, _ := w.mem.guest(d.addr, uint64(d.len))
 	if len(b) == int(d.len) && shared(b).aligned(4) {
 		return shared(b), nil
 	}
 	w.table = w.table[:0]
 	for addr, rest := d.addr, uint64(d.len); rest > 0; {
-		b := w.mem.guest(addr, rest)
+		b, _ := w.mem.guest(addr, rest)
 		if len(b) == 0 {
 			return nil, errIndirectUnmapped
 		}
@@ -172,7 +172,9 @@ func (c *Chain) add(mem *Memory, d desc) error {
 	write := d.flags&descWrite != 0
 	iovs, total := &c.Readable, &c.ReadLen
 	if write {
-		c.writing = true
+		if !c.writing {
+			c.writing, c.room = true, 0
+		}
 		iovs, total = &c.Writable, &c.WriteLen
 	} else if c.writing {
 		return errDescOrder
@@ -180,12 +182,23 @@ func (c *Chain) add(mem *Memory, d desc) error {
 	if *total += int(d.len); *total > maxChainBytes {
 		return errDescLength
 	}
+	// Drivers name the pages of a buffer one by one, most of which lie next to each other.
+	if n := uint64(d.len); d.addr == c.end && n < c.room {
+		(*iovs)[len(*iovs)-1].Len += n
+		if write {
+			c.writes[len(c.writes)-1].len += n
+		}
+		c.end += n
+		c.room -= n
+		return nil
+	}
 	for addr, rest := d.addr, uint64(d.len); rest > 0; {
-		b := mem.guest(addr, rest)
+		b, room := mem.guest(addr, rest)
 		if len(b) == 0 {
 			return fmt.Errorf("%w: %#x", errDescUnmapped, addr)
 		}
 		n := uint64(len(b))
+		c.end, c.room = addr+n, room
 		if last := len(*iovs) - 1; last >= 0 && follows(&(*iovs)[last], b) {
 			(*iovs)[last].Len += n
 		} else {

@@ -69,8 +69,8 @@ func (m *Memory) Unref() {
 func (m *Memory) Regions() []*Region { return m.regions }
 
 // guest returns the bytes at a guest-physical address up to n or the end of their region,
-// whichever comes first; nil if nothing is there.
-func (m *Memory) guest(addr, n uint64) []byte {
+// whichever comes first, and how much of the region follows; nil if nothing is there.
+func (m *Memory) guest(addr, n uint64) (b []byte, room uint64) {
 	lo, hi := 0, len(m.regions)
 	for lo < hi { // the first region that starts above addr
 		mid := int(uint(lo+hi) >> 1)
@@ -81,18 +81,19 @@ func (m *Memory) guest(addr, n uint64) []byte {
 		}
 	}
 	if lo == 0 {
-		return nil
+		return nil, 0
 	}
 	r := m.regions[lo-1]
 	off := addr - r.guestAddr
 	if off >= uint64(len(r.mem)) {
-		return nil
+		return nil, 0
 	}
-	rest := r.mem[off:]
-	if uint64(len(rest)) > n {
-		rest = rest[:n]
+	b = r.mem[off:]
+	if uint64(len(b)) > n {
+		room = uint64(len(b)) - n
+		b = b[:n]
 	}
-	return rest
+	return b, room
 }
 
 // user returns the n bytes at a front-end address, which must lie in one region.

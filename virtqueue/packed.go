@@ -322,7 +322,7 @@ func (q *Queue) pushPacked(c *Chain, written int, log *Log) {
 	}
 }
 
-// callWanted is Queue.callWanted. Preconditions: Queue.mu is held.
+// callWanted is Queue.takeCall for a packed ring. Preconditions: Queue.mu is held.
 func (p *packedRing) callWanted() bool {
 	if p.told == p.done && p.everTold {
 		return false

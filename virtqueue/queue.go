@@ -100,9 +100,12 @@ type Queue struct {
 	signalled   uint16 // usedIdx when the driver was last told
 	everSignal  bool   // signalled means something
 	noNotify    bool   // used.flags as we last wrote it
-	call, errFd notifier
+	errFd       notifier
 	logUsed     bool
 	usedLogAddr uint64
+
+	callMu sync.RWMutex // never held together with mu
+	call   notifier
 
 	onBad  func(head uint16, err error)
 	onDead func(err error)
@@ -287,8 +290,8 @@ func (q *Queue) Kick() { q.waiter.interrupt() }
 // driver may have missed a notification that went to the old one.
 func (q *Queue) SetCall(fd int) {
 	n := newNotifier(fd)
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.callMu.Lock()
+	defer q.callMu.Unlock()
 	q.call = n
 	q.call.signal()
 }

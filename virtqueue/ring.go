@@ -165,25 +165,34 @@ func (c *Chain) logWritten(log *Log, n int) {
 // Notify tells the driver of the chains pushed since it was last told, unless it does not
 // want to know.
 func (q *Queue) Notify() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.broken.Load() {
+	if !q.takeCall() {
 		return
 	}
-	wanted := false
-	if q.packed != nil {
-		wanted = q.packed.callWanted()
-	} else {
-		wanted = q.callWanted()
-	}
-	if wanted && q.call.fd >= 0 {
+	// Under no lock that other threads want: the driver may well take this processor at once,
+	// and they have chains to push and to tell of.
+	q.callMu.RLock()
+	defer q.callMu.RUnlock()
+	if q.call.fd >= 0 {
 		q.stats.Interrupts.Add(1)
 		q.call.signal()
 	}
 }
 
-// callWanted reports whether the driver wants to know of what was pushed since it was last
-// called, and takes it that the driver is told. Preconditions: q.mu is held.
+// takeCall reports whether the driver wants to know of what was pushed since it was last
+// called, and takes it that the driver is told.
+func (q *Queue) takeCall() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock() // a page of the ring may be gone
+	switch {
+	case q.broken.Load():
+		return false
+	case q.packed != nil:
+		return q.packed.callWanted()
+	}
+	return q.callWanted()
+}
+
+// callWanted is takeCall for a split ring. Preconditions: q.mu is held.
 func (q *Queue) callWanted() bool {
 	if q.signalled == q.usedIdx && q.everSignal {
 		return false

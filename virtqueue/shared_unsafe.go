@@ -28,6 +28,13 @@ func (s shared) word(off int) *uint32 {
 // load32 reads the 32-bit word at off, a multiple of 4.
 func (s shared) load32(off int) uint32 { return atomic.LoadUint32(s.word(off)) }
 
+// quad reads the four 32-bit words from off on, a multiple of 4.
+func (s shared) quad(off int) (a, b, c, d uint32) {
+	_ = s[off+15]
+	p := (*[4]uint32)(unsafe.Pointer(unsafe.SliceData(s[off:])))
+	return atomic.LoadUint32(&p[0]), atomic.LoadUint32(&p[1]), atomic.LoadUint32(&p[2]), atomic.LoadUint32(&p[3])
+}
+
 // store32 writes the 32-bit word at off, a multiple of 4.
 func (s shared) store32(off int, v uint32) { atomic.StoreUint32(s.word(off), v) }
 

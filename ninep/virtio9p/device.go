@@ -26,10 +26,10 @@ const MaxTagLen = 254
 // SpareProcs is how many processors Go should be told of (runtime.GOMAXPROCS) besides one for each
 // request that is executed at a time (Config.Running). Go lets as many threads run its code,
 // those included that have just entered a system call. The spare ones are for the worker that
-// waits for requests, for the thread that watches the others, and for whatever else there is
-// to do. If none is left over, each call that takes long is looked after by a thread that is
-// woken for it.
-const SpareProcs = 3
+// waits for requests, for the thread that watches the others, for the workers that wait for
+// the disk, and for whatever else there is to do. If none is left over, each call that takes
+// long is looked after by a thread that is woken for it.
+const SpareProcs = 8
 
 // Config says how to serve the device.
 type Config struct {

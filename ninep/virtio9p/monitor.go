@@ -92,7 +92,7 @@ func (m *monitor) watch(s *service) {
 // and reports whether others execute.
 func (s *service) findStuck() (busy bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if s.running == 0 {
 		return false
 	}

@@ -57,12 +57,32 @@ func (p *poller) adapt(idle int64) {
 	}
 }
 
+// poller returns the one for the present wait. Preconditions: s.mu is held.
+func (s *service) poller() *poller {
+	if s.inFlight > 0 {
+		return &s.behind
+	}
+	return &s.poll
+}
+
+// looked takes account of a wait for a request that came idle nanoseconds after the ring was
+// empty. Preconditions: s.mu is held.
+func (s *service) looked(p *poller, idle int64) {
+	p.adapt(idle)
+	switch {
+	case s.poll.window > 0: // the driver runs while the device looks
+		s.batch.Store(fewReplies)
+	case s.poll.rest > 0: // it does not
+		s.batch.Store(manyReplies)
+	}
+}
+
 // look looks at the ring until a request comes, and reports false if none does in time.
 // Preconditions: s.mu is held, nobody else waits.
 func (s *service) look(w *worker, deadline int64) (came bool) {
 	s.waiting = w
 	position := s.q.Position()
-	s.mu.Unlock()
+	s.unlock()
 	defer func() {
 		s.mu.Lock()
 		s.waiting = nil

@@ -74,3 +74,36 @@ func TestPollerAfterPause(t *testing.T) {
 		t.Errorf("%d of %d requests seen after the driver got a processor", seen, 3*maxRest)
 	}
 }
+
+// A driver that comes while the device looks at the ring is told of few replies at a time, and
+// one that cannot, of many.
+func TestBatchFollowsTheDriver(t *testing.T) {
+	s := &service{poll: poller{max: maxPoll}, behind: poller{max: maxPoll}}
+	meet := func(waits int, idle func() int64) {
+		for range waits {
+			s.looked(s.poller(), idle())
+		}
+	}
+	beside := func() int64 { return 2_000 }
+	starved := func() int64 { return s.poll.window + 3_000 }
+	for _, c := range []struct {
+		name string
+		idle func() int64
+		want int32
+	}{
+		{"beside", beside, fewReplies},
+		{"on the same processor", starved, manyReplies},
+		{"beside again", beside, fewReplies},
+	} {
+		meet(3*maxRest, c.idle)
+		if got := s.batch.Load(); got != c.want {
+			t.Errorf("%s: told of %d replies, want %d", c.name, got, c.want)
+		}
+	}
+	// What comes while something else takes long says nothing about the driver.
+	s.inFlight = 1
+	meet(3*maxRest, func() int64 { return s.behind.window + 3_000 })
+	if got := s.batch.Load(); got != fewReplies {
+		t.Errorf("told of %d replies after waits behind a slow request, want %d", got, fewReplies)
+	}
+}

@@ -14,11 +14,17 @@ import (
 )
 
 const (
-	// notifyBatch is the number of replies after which the driver is told, if there is
-	// always a next request to go on with, and notifyAfter the time, in nanoseconds.
-	// To tell costs about as much as to answer: a system call, and a thread that wakes up.
-	notifyBatch = 8
+	// fewReplies and manyReplies are the numbers of replies after which the driver is told,
+	// if there is always a next request to go on with, and notifyAfter the time, in
+	// nanoseconds. To tell costs about as much as to answer: a system call, and a thread that
+	// wakes up. A driver with a processor of its own takes the replies while the device goes
+	// on, and is told of few; one that takes the device's processor for that, of many.
+	fewReplies  = 8
+	manyReplies = 32
 	notifyAfter = 30_000
+	// alwaysBusy is how often the driver is told, while the ring is never empty, before it is
+	// taken to have a processor of its own.
+	alwaysBusy = 64
 
 	// worthHelp is how long the requests that are left must take, in nanoseconds, for
 	// another thread to be woken for them: more than it takes to wake one.
@@ -44,6 +50,7 @@ type service struct {
 	stopping bool
 	waiting  *worker   // waits for the kick
 	idle     []*worker // parked, the last one first
+	roused   *worker   // no longer, and to be woken by unlock; others by its roused
 	workers  []*worker
 	running  int        // workers that execute, those known to block not counted
 	inFlight int        // requests taken and not yet given back
@@ -55,9 +62,14 @@ type service struct {
 	cost      atomic.Int64  // what an operation takes of late, in nanoseconds; written under mu
 	unsent    atomic.Int32  // replies since the driver was last told
 	unsentFor atomic.Int64  // since when there are any, by ninep.Nanotime
+	batch     atomic.Int32  // fewReplies or manyReplies
+	busyFor   atomic.Int32  // times that the driver was told since the leader last waited
 	started   atomic.Uint64 // operations begun, for the monitor
 	monitor   monitor
-	poll      poller
+
+	// poll is for when nothing is in flight, behind for when something is that takes long:
+	// it may be that, that the driver waits for.
+	poll, behind poller
 }
 
 func newService(d *Device, q *virtqueue.Queue) *service {
@@ -69,7 +81,9 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 		maxRunning: d.cfg.Running,
 		maxThreads: min(d.cfg.MaxThreads, q.Size()),
 		poll:       poller{max: int64(d.cfg.Poll)},
+		behind:     poller{max: int64(d.cfg.Poll)},
 	}
+	s.batch.Store(fewReplies)
 	s.drained.L = &s.mu
 	s.session.LimitWaiting(q.Size() / 4)
 	q.OnTrouble(
@@ -90,7 +104,7 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 func (s *service) start() {
 	s.monitor.start(s)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.spawn()
 }
 
@@ -121,6 +135,21 @@ func (s *service) stop() {
 	s.collect()
 }
 
+// unlock unlocks mu, and then wakes whom rouse has picked. A thread that is woken may take the
+// processor at once, and would find mu locked: and a goroutine that owns its thread and
+// waits for a lock costs Go's scheduler four more switches.
+func (s *service) unlock() {
+	w := s.roused
+	s.roused = nil
+	s.mu.Unlock()
+	for w != nil {
+		next := w.roused
+		w.roused = nil
+		w.parked.wake()
+		w = next
+	}
+}
+
 // spawn starts one more worker. Preconditions: s.mu is held.
 func (s *service) spawn() {
 	w := &worker{s: s}
@@ -132,7 +161,7 @@ func (s *service) spawn() {
 // leave removes a worker that ends.
 func (s *service) leave(w *worker) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	for i := range s.workers {
 		if s.workers[i] == w {
 			s.workers[i] = s.workers[len(s.workers)-1]
@@ -236,7 +265,7 @@ func (s *service) rouse() bool {
 	if n := len(s.idle); n > 0 {
 		w := s.idle[n-1]
 		s.idle = s.idle[:n-1]
-		w.parked.wake()
+		w.roused, s.roused = s.roused, w
 		return true
 	}
 	if len(s.workers) < s.maxThreads {
@@ -261,10 +290,11 @@ func (s *service) enableKick() (pending bool) {
 
 // wait waits for a request, or the kick. Preconditions: s.mu is held, nobody else waits.
 func (s *service) wait(w *worker) {
-	if s.poll.max > 0 {
+	s.busyFor.Store(0)
+	if p := s.poller(); p.max > 0 {
 		empty := w.clock()
-		defer func() { s.poll.adapt(w.clock() - empty) }()
-		if s.poll.window > 0 && s.look(w, empty+s.poll.window) {
+		defer func() { s.looked(p, w.clock()-empty) }()
+		if p.window > 0 && s.look(w, empty+p.window) {
 			return
 		}
 	}
@@ -272,7 +302,7 @@ func (s *service) wait(w *worker) {
 		return // one came just now
 	}
 	s.waiting = w
-	s.mu.Unlock()
+	s.unlock()
 	s.q.Wait(-1)
 	s.mu.Lock()
 	s.waiting = nil
@@ -284,7 +314,7 @@ func (s *service) wait(w *worker) {
 // park puts a worker to sleep until there is something for it. Preconditions: s.mu is held.
 func (s *service) park(w *worker) {
 	s.idle = append(s.idle, w)
-	s.mu.Unlock()
+	s.unlock()
 	w.parked.sleep()
 	s.mu.Lock()
 	w.now = 0
@@ -294,6 +324,9 @@ func (s *service) park(w *worker) {
 func (s *service) flush() {
 	if s.unsent.Swap(0) == 0 {
 		return
+	}
+	if s.busyFor.Add(1) == alwaysBusy {
+		s.batch.Store(fewReplies)
 	}
 	defer s.surviveFault()
 	s.q.Notify()
@@ -312,7 +345,7 @@ func (s *service) publish(r *request, n int) {
 // executed.
 func (s *service) mustTell(now int64) bool {
 	n := s.unsent.Load()
-	return n >= notifyBatch || n > 0 && now-s.unsentFor.Load()+s.cost.Load() > notifyAfter
+	return n >= s.batch.Load() || n > 0 && now-s.unsentFor.Load()+s.cost.Load() > notifyAfter
 }
 
 // surviveFault is deferred around accesses to the ring: a page of it that is gone ends the
@@ -329,7 +362,7 @@ func (s *service) WillBlock(c *ninep.Call) {
 	s.flush()
 	s.d.stats.Blocked.Add(1)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.blocked(w)
 }
 
@@ -345,7 +378,7 @@ func (s *service) blocked(w *worker) {
 // Resume implements ninep.Transport: some worker executes the request.
 func (s *service) Resume(c *ninep.Call) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.resumed = append(s.resumed, c.Cookie.(*request))
 	if !s.rouse() {
 		// Whoever is done next sees it; or waits for the kick.
@@ -376,7 +409,7 @@ func (s *service) Complete(c *ninep.Call, n int) {
 	}
 	s.session.End(c)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.release(r)
 }
 
@@ -386,7 +419,7 @@ type counters struct{ chains, bad, kicks, interrupts uint64 }
 // collect adds what the queue counted since the last time to the device's counters.
 func (s *service) collect() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	qs, ds := s.q.Stats(), &s.d.stats
 	now := counters{qs.Chains.Load(), qs.BadChains.Load(), qs.Kicks.Load(), qs.Interrupts.Load()}
 	ds.Chains.Add(now.chains - s.seen.chains)

@@ -33,8 +33,9 @@ type worker struct {
 	parked parking
 
 	// Under service.mu.
-	running bool // counted in service.running
-	stuck   bool // the monitor found the present operation to take long
+	running bool    // counted in service.running
+	stuck   bool    // the monitor found the present operation to take long
+	roused  *worker // see service.roused
 
 	// now is the clock as this thread last read it, by ninep.Nanotime; 0: too long ago.
 	now int64
@@ -67,7 +68,7 @@ func (w *worker) run() {
 func (w *worker) next(last *request) *request {
 	s := w.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if last != nil {
 		if w.running || w.stuck {
 			s.measure(last) // not one that said that it would block
@@ -91,7 +92,7 @@ func (w *worker) next(last *request) *request {
 		}
 		switch attended := s.attended(); {
 		case s.unsent.Load() > 0:
-			s.mu.Unlock() // a system call
+			s.unlock() // a system call
 			s.flush()
 			s.mu.Lock()
 			w.now = 0

@@ -22,11 +22,12 @@ type callState struct {
 	seq   uint64
 	park  parking
 
-	size  int // the message's, from its header
-	typ   MsgType
-	tag   uint16
-	bad   bool // the header is not to be trusted
-	fault bool // the peer's memory was gone before the header was read
+	size   int // the message's, from its header
+	copied int // bytes of it that are in scratch from the beginning
+	typ    MsgType
+	tag    uint16
+	bad    bool // the header is not to be trusted
+	fault  bool // the peer's memory was gone before the header was read
 
 	oldTag     uint16          // of a Tflush
 	asked      bool            // the backend has called Defer

@@ -389,6 +389,25 @@ func TestDirWriter(t *testing.T) {
 	}
 }
 
+// An Rgetattr is encoded by hand, which is to be what the list of its fields says.
+func TestAttrPut(t *testing.T) {
+	at := func(n int64) Time { return Time{Sec: -n<<40 - 1, Nsec: uint32(n) * 0x01020304} }
+	a := Attr{
+		Valid: 0x0102030405060708, QID: QID{QTSymlink, 0x11121314, 0x2122232425262728},
+		Mode: 0x31323334, UID: 0x41424344, GID: 0x51525354, NLink: 0x6162636465666768,
+		RDev: 0x7172737475767778, Size: 0x8182838485868788, BlkSize: 0x9192939495969798,
+		Blocks: 0xa1a2a3a4a5a6a7a8, ATime: at(1), MTime: at(2), CTime: at(3), BTime: at(4),
+		Gen: 0xb1b2b3b4b5b6b7b8, DataVersion: 0xc1c2c3c4c5c6c7c8,
+	}
+	c := coder{b: make([]byte, 2*attrSize), enc: true}
+	a.fields(&c)
+	got := make([]byte, attrSize)
+	a.put(got)
+	if want := c.b[:c.off]; !bytes.Equal(got, want) {
+		t.Errorf("encoded\n% x, want\n% x", got, want)
+	}
+}
+
 func TestDev(t *testing.T) {
 	for _, d := range []struct {
 		major, minor uint32

@@ -2,6 +2,8 @@
 
 package ninep
 
+import "encoding/binary"
+
 // Tgetattr: fid[4] request_mask[8].
 type Tgetattr struct {
 	FID  uint32
@@ -39,6 +41,40 @@ func (a *Attr) fields(c *coder) {
 	c.time(&a.BTime)
 	c.u64(&a.Gen)
 	c.u64(&a.DataVersion)
+}
+
+// attrSize is the size of an Attr in a message.
+const attrSize = 153
+
+// put encodes a to the attrSize bytes b as fields does, in a quarter of the time: no message
+// is as frequent, and few are as long.
+func (a *Attr) put(b []byte) {
+	_ = b[attrSize-1]
+	le := binary.LittleEndian
+	le.PutUint64(b[0:], uint64(a.Valid))
+	b[8] = uint8(a.QID.Type)
+	le.PutUint32(b[9:], a.QID.Version)
+	le.PutUint64(b[13:], a.QID.Path)
+	le.PutUint32(b[21:], a.Mode)
+	le.PutUint32(b[25:], a.UID)
+	le.PutUint32(b[29:], a.GID)
+	le.PutUint64(b[33:], a.NLink)
+	le.PutUint64(b[41:], a.RDev)
+	le.PutUint64(b[49:], a.Size)
+	le.PutUint64(b[57:], a.BlkSize)
+	le.PutUint64(b[65:], a.Blocks)
+	a.ATime.put(b[73:])
+	a.MTime.put(b[89:])
+	a.CTime.put(b[105:])
+	a.BTime.put(b[121:])
+	le.PutUint64(b[137:], a.Gen)
+	le.PutUint64(b[145:], a.DataVersion)
+}
+
+func (t *Time) put(b []byte) {
+	_ = b[15]
+	binary.LittleEndian.PutUint64(b[0:], uint64(t.Sec))
+	binary.LittleEndian.PutUint64(b[8:], uint64(t.Nsec))
 }
 
 // Tsetattr: fid[4] valid[4] mode[4] uid[4] gid[4] size[8], then atime and mtime as

@@ -15,6 +15,9 @@ const (
 	waitTurn  = -5 // the request is to be served once more, when it may be
 )
 
+// firstCopy is how much of a message is copied together with its header: all of most.
+const firstCopy = 64
+
 // Begin takes in the request that c's In and Out describe: it copies the header,
 // and from then on a Tflush can find the tag. Begin is called in the order in
 // which the requests came, and before the next one is begun.
@@ -31,9 +34,9 @@ func (s *Session) readHeader(c *Call) {
 	st := &c.state
 	st.typ, st.tag, st.bad, st.fault = 0, NoTag, true, true
 	defer recoverFault()
-	n := CopyFrom(st.scratch[:headerSize], c.In, 0)
+	st.copied = CopyFrom(st.scratch[:firstCopy], c.In, 0)
 	st.fault = false
-	if n < headerSize {
+	if st.copied < headerSize {
 		return
 	}
 	var size uint32
@@ -113,8 +116,10 @@ func (s *Session) dispatch(c *Call) (int, error) {
 	if n > scratchSize {
 		return 0, unix.ENAMETOOLONG
 	}
-	if got := CopyFrom(st.scratch[headerSize:n], c.In, headerSize); got != n-headerSize {
-		return 0, errMalformed
+	if at := st.copied; n > at {
+		if CopyFrom(st.scratch[at:n], c.In, at) != n-at {
+			return 0, errMalformed
+		}
 	}
 	return o.run(s, c)
 }

@@ -123,8 +123,8 @@ func (q *Queue) Push(c *Chain, written int) {
 		return
 	}
 	slot := int(q.usedIdx & q.mask)
-	q.used.store32(usedRing+8*slot, uint32(c.head))
-	q.used.store32(usedRing+8*slot+4, uint32(written))
+	q.used.put32(usedRing+8*slot, uint32(c.head))
+	q.used.put32(usedRing+8*slot+4, uint32(written))
 	q.usedIdx++
 	if q.usedIdx == q.signalled {
 		q.everSignal = false // 65536 since: not to be taken for none

@@ -16,8 +16,8 @@ import (
 // so that no pointer in it is followed and the collector never looks at it. An access to a
 // page that has gone is a fault, which SetPanicOnFault turns into a panic.
 
-// shared is a piece of memory that another process writes to as well. Each access is one
-// atomic operation; the caller sees to it that what must not change is read once.
+// shared is a piece of memory that another process writes to as well. Each access but put32 is
+// one atomic operation; the caller sees to it that what must not change is read once.
 type shared []byte
 
 func (s shared) word(off int) *uint32 {
@@ -37,6 +37,10 @@ func (s shared) quad(off int) (a, b, c, d uint32) {
 
 // store32 writes the 32-bit word at off, a multiple of 4.
 func (s shared) store32(off int, v uint32) { atomic.StoreUint32(s.word(off), v) }
+
+// put32 writes the 32-bit word at off, a multiple of 4, which nobody looks at before a store32
+// or store16 that follows: that one orders them, and is the one that costs.
+func (s shared) put32(off int, v uint32) { *s.word(off) = v }
 
 // half returns the aligned 32-bit word that holds the 16-bit field at off, and its shift.
 // The word can begin two bytes before s or end two bytes after it, but not outside the

@@ -8,35 +8,30 @@ import (
 	"vhost-user-9p/ninep"
 )
 
-// statxOf returns what statx is to be asked for.
+// Both masks number most of their bits alike: sameBits. NLINK, UID and GID are one further in
+// statx's, which has a bit for the type besides that for the rest of the mode. The device
+// number of a special file is not one of statx's: it comes with the type.
+const (
+	sameBits = uint32(ninep.AttrATime | ninep.AttrMTime | ninep.AttrCTime | ninep.AttrINO | ninep.AttrSize |
+		ninep.AttrBlocks | ninep.AttrBTime)
+	nextBits = uint32(ninep.AttrMode | ninep.AttrNLink | ninep.AttrUID | ninep.AttrGID)
+)
+
+// statxOf returns what statx is to be asked for. The type is always among it.
 func statxOf(mask ninep.AttrMask) uint32 {
-	want := uint32(statxQID &^ unix.STATX_MNT_ID)
-	for _, m := range attrBits {
-		if mask&m.attr != 0 {
-			want |= m.statx
-		}
-	}
-	return want
+	m := uint32(mask)
+	return statxQID&^unix.STATX_MNT_ID | m&sameBits | m&nextBits<<1
 }
 
-// attrBits pairs the bits of both masks. The device number of a special file is
-// not one of statx's: it comes with the type.
-var attrBits = [...]struct {
-	attr  ninep.AttrMask
-	statx uint32
-}{
-	{ninep.AttrMode, unix.STATX_TYPE | unix.STATX_MODE},
-	{ninep.AttrNLink, unix.STATX_NLINK},
-	{ninep.AttrUID, unix.STATX_UID},
-	{ninep.AttrGID, unix.STATX_GID},
-	{ninep.AttrRDev, unix.STATX_TYPE},
-	{ninep.AttrATime, unix.STATX_ATIME},
-	{ninep.AttrMTime, unix.STATX_MTIME},
-	{ninep.AttrCTime, unix.STATX_CTIME},
-	{ninep.AttrINO, unix.STATX_INO},
-	{ninep.AttrSize, unix.STATX_SIZE},
-	{ninep.AttrBlocks, unix.STATX_BLOCKS},
-	{ninep.AttrBTime, unix.STATX_BTIME},
+// attrsOf returns what statx has told.
+func attrsOf(mask uint32) ninep.AttrMask {
+	m := mask&sameBits | mask>>1&nextBits
+	if mask&unix.STATX_TYPE == 0 {
+		m &^= uint32(ninep.AttrMode)
+	} else {
+		m |= uint32(ninep.AttrRDev)
+	}
+	return ninep.AttrMask(m)
 }
 
 // GetAttr implements ninep.File. The data version is the change time, where that is
@@ -50,27 +45,21 @@ func (f *file) GetAttr(c *ninep.Call, mask ninep.AttrMask, attr *ninep.Attr) err
 		return e
 	}
 	stx := &t.stx
-	valid := ninep.AttrMask(0)
-	for _, m := range attrBits {
-		if stx.Mask&m.statx == m.statx {
-			valid |= m.attr
-		}
-	}
-	*attr = ninep.Attr{
-		Valid:   valid,
-		QID:     f.n.qid(stx),
-		Mode:    uint32(stx.Mode),
-		UID:     f.at.fs.uids.toGuest(stx.Uid),
-		GID:     f.at.fs.gids.toGuest(stx.Gid),
-		NLink:   uint64(stx.Nlink),
-		RDev:    ninep.EncodeDev(stx.Rdev_major, stx.Rdev_minor),
-		Size:    stx.Size,
-		BlkSize: uint64(stx.Blksize),
-		Blocks:  stx.Blocks,
-		ATime:   timeOf(&stx.Atime),
-		MTime:   timeOf(&stx.Mtime),
-		CTime:   timeOf(&stx.Ctime),
-	}
+	valid := attrsOf(stx.Mask)
+	// One by one: as one value they would be put together elsewhere first, and copied.
+	attr.Valid = valid
+	attr.QID = f.n.qid(stx)
+	attr.Mode = uint32(stx.Mode)
+	attr.UID = f.at.fs.uids.toGuest(stx.Uid)
+	attr.GID = f.at.fs.gids.toGuest(stx.Gid)
+	attr.NLink = uint64(stx.Nlink)
+	attr.RDev = ninep.EncodeDev(stx.Rdev_major, stx.Rdev_minor)
+	attr.Size = stx.Size
+	attr.BlkSize = uint64(stx.Blksize)
+	attr.Blocks = stx.Blocks
+	attr.ATime = timeOf(&stx.Atime)
+	attr.MTime = timeOf(&stx.Mtime)
+	attr.CTime = timeOf(&stx.Ctime)
 	if valid&ninep.AttrBTime != 0 {
 		attr.BTime = timeOf(&stx.Btime)
 	}

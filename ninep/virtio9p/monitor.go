@@ -64,10 +64,10 @@ func (m *monitor) run(s *service) {
 			if m.stopping.Load() {
 				return
 			}
-			began := s.started.Load()
+			began := s.started()
 			m.awake.Store(false)
 			// An operation that began before the store poked nobody.
-			awake = s.started.Load() != began && m.awake.CompareAndSwap(false, true)
+			awake = s.started() != began && m.awake.CompareAndSwap(false, true)
 		}
 	}
 }
@@ -75,14 +75,14 @@ func (m *monitor) run(s *service) {
 // watch returns when there was no work for some time, or at stop.
 func (m *monitor) watch(s *service) {
 	period := unix.NsecToTimespec(int64(monitorPeriod))
-	began := s.started.Load()
+	began := s.started()
 	for quiet := 0; quiet < quietPeriods; quiet++ {
 		nap(&period)
 		if m.stopping.Load() {
 			return
 		}
 		busy := s.findStuck()
-		if now := s.started.Load(); busy || now != began {
+		if now := s.started(); busy || now != began {
 			began, quiet = now, -1
 		}
 	}
@@ -105,8 +105,7 @@ func (s *service) findStuck() (busy bool) {
 		if !w.running {
 			continue
 		}
-		// One that has not begun yet, 0, is about to: it may not have got a processor.
-		if since := w.since.Load(); since == 0 || now-since < int64(limit) {
+		if now-w.since < int64(limit) {
 			busy = true
 			continue
 		}

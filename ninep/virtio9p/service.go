@@ -59,12 +59,11 @@ type service struct {
 	drained  sync.Cond  // workers or inFlight went down
 	seen     counters   // what the queue's counters stood at when last collected
 
-	cost      atomic.Int64  // what an operation takes of late, in nanoseconds; written under mu
-	unsent    atomic.Int32  // replies since the driver was last told
-	unsentFor atomic.Int64  // since when there are any, by ninep.Nanotime
-	batch     atomic.Int32  // fewReplies or manyReplies
-	busyFor   atomic.Int32  // times that the driver was told since the leader last waited
-	started   atomic.Uint64 // operations begun, for the monitor
+	cost      atomic.Int64 // what an operation takes of late, in nanoseconds; written under mu
+	unsent    atomic.Int32 // replies since the driver was last told
+	unsentFor atomic.Int64 // since when there are any, by ninep.Nanotime
+	batch     atomic.Int32 // fewReplies or manyReplies
+	busyFor   atomic.Int32 // times that the driver was told since the leader last waited
 	monitor   monitor
 
 	// poll is for when nothing is in flight, behind for when something is that takes long:
@@ -198,9 +197,11 @@ func (s *service) pop(w *worker) (r *request) {
 	c.Out, c.OutLen = r.chain.Writable, r.chain.WriteLen
 	c.Began = w.clock()
 	s.session.Begin(c)
-	s.started.Add(1)
 	return r
 }
+
+// started returns the number of operations begun.
+func (s *service) started() uint64 { return s.q.Stats().Chains.Load() }
 
 // acquire returns memory for one request. Preconditions: s.mu is held.
 func (s *service) acquire() *request {

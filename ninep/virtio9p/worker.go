@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"sync/atomic"
 
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/virtqueue"
@@ -36,11 +35,10 @@ type worker struct {
 	running bool    // counted in service.running
 	stuck   bool    // the monitor found the present operation to take long
 	roused  *worker // see service.roused
+	since   int64   // when it took the present request, by ninep.Nanotime
 
 	// now is the clock as this thread last read it, by ninep.Nanotime; 0: too long ago.
 	now int64
-	// since is when the present operation began, 0 between operations. The monitor reads it.
-	since atomic.Int64
 }
 
 // run is the worker's life. It ends, and its thread with it, when the queue stops: a
@@ -87,6 +85,7 @@ func (w *worker) next(last *request) *request {
 		}
 		if r != nil {
 			w.setRunning(true)
+			w.since = w.clock()
 			s.helpMore()
 			return r
 		}
@@ -124,14 +123,11 @@ func (w *worker) setRunning(v bool) {
 // later, from elsewhere, with the request.
 func (w *worker) execute(r *request) (done bool) {
 	s := w.s
-	now := w.clock()
-	if s.mustTell(now) {
+	if s.mustTell(w.clock()) {
 		s.flush()
 	}
 	r.call.Thread, r.worker = &w.thread, w
-	w.since.Store(now)
 	n := s.session.Serve(r.call)
-	w.since.Store(0)
 	w.now = 0
 	switch n {
 	case ninep.Deferred:

@@ -18,6 +18,9 @@ const (
 	// are any, get another thread: longer than a cached operation takes, shorter than a
 	// person or a disk notices.
 	monitorPeriod = 250 * time.Microsecond
+	// After calmPeriods without such an operation the period is twice as long, after as many
+	// more four times: a timer costs several microseconds where a hypervisor sets it.
+	calmPeriods = 16
 	// stuckAfter is how long it may take when no other request waits.
 	stuckAfter = 2 * time.Millisecond
 	// quietPeriods is the number of periods without an operation after which the monitor
@@ -31,7 +34,13 @@ type monitor struct {
 	awake    atomic.Bool
 	stopping atomic.Bool
 	parked   parking
+	calm     int // periods since an operation took long
 	done     chan struct{}
+}
+
+// period returns how long to nap.
+func (m *monitor) period() time.Duration {
+	return monitorPeriod << min(m.calm/calmPeriods, 2)
 }
 
 func (m *monitor) start(s *service) {
@@ -74,14 +83,18 @@ func (m *monitor) run(s *service) {
 
 // watch returns when there was no work for some time, or at stop.
 func (m *monitor) watch(s *service) {
-	period := unix.NsecToTimespec(int64(monitorPeriod))
+	var period unix.Timespec
 	began := s.started()
 	for quiet := 0; quiet < quietPeriods; quiet++ {
+		period = unix.NsecToTimespec(int64(m.period()))
 		nap(&period)
 		if m.stopping.Load() {
 			return
 		}
-		busy := s.findStuck()
+		busy, stuck := s.findStuck()
+		if m.calm++; stuck {
+			m.calm = 0
+		}
 		if now := s.started(); busy || now != began {
 			began, quiet = now, -1
 		}
@@ -89,12 +102,12 @@ func (m *monitor) watch(s *service) {
 }
 
 // findStuck hands the ring over from workers that have been in one operation for too long,
-// and reports whether others execute.
-func (s *service) findStuck() (busy bool) {
+// and reports whether others execute, and whether there was any of the former.
+func (s *service) findStuck() (busy, stuck bool) {
 	s.mu.Lock()
 	defer s.unlock()
 	if s.running == 0 {
-		return false
+		return false, false
 	}
 	limit := stuckAfter
 	if s.unattended() {
@@ -111,10 +124,10 @@ func (s *service) findStuck() (busy bool) {
 		}
 		s.d.stats.Stuck.Add(1)
 		s.flush()
-		w.stuck = true
+		w.stuck, stuck = true, true
 		s.blocked(w)
 	}
-	return busy
+	return busy, stuck
 }
 
 // unattended reports whether chains wait, or replies of which the driver has not been told.

@@ -71,9 +71,9 @@ func (s *service) looked(p *poller, idle int64) {
 	p.adapt(idle)
 	switch {
 	case s.poll.window > 0: // the driver runs while the device looks
-		s.batch.Store(fewReplies)
+		s.tellLate.Store(false)
 	case s.poll.rest > 0: // it does not
-		s.batch.Store(manyReplies)
+		s.tellLate.Store(true)
 	}
 }
 

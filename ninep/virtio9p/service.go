@@ -14,14 +14,13 @@ import (
 )
 
 const (
-	// fewReplies and manyReplies are the numbers of replies after which the driver is told,
-	// if there is always a next request to go on with, and notifyAfter the time, in
-	// nanoseconds. To tell costs about as much as to answer: a system call, and a thread that
-	// wakes up. A driver with a processor of its own takes the replies while the device goes
-	// on, and is told of few; one that takes the device's processor for that, of many.
-	fewReplies  = 8
-	manyReplies = 32
-	notifyAfter = 30_000
+	// The driver is told of replies at the latest after so many, if there is always a next
+	// request to go on with, or so many nanoseconds. To tell costs about as much as to answer:
+	// a system call, and a thread that wakes up. A driver with a processor of its own takes
+	// the replies while the device goes on, and is told soon; one that takes the device's
+	// processor for that waits for it anyway, and is told late.
+	soonReplies, soon = 8, 30_000
+	lateReplies, late = 32, 250_000
 	// alwaysBusy is how often the driver is told, while the ring is never empty, before it is
 	// taken to have a processor of its own.
 	alwaysBusy = 64
@@ -62,7 +61,7 @@ type service struct {
 	cost      atomic.Int64 // what an operation takes of late, in nanoseconds; written under mu
 	unsent    atomic.Int32 // replies since the driver was last told
 	unsentFor atomic.Int64 // since when there are any, by ninep.Nanotime
-	batch     atomic.Int32 // fewReplies or manyReplies
+	tellLate  atomic.Bool  // whether the driver is told late
 	busyFor   atomic.Int32 // times that the driver was told since the leader last waited
 	monitor   monitor
 
@@ -82,7 +81,6 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 		poll:       poller{max: int64(d.cfg.Poll)},
 		behind:     poller{max: int64(d.cfg.Poll)},
 	}
-	s.batch.Store(fewReplies)
 	s.drained.L = &s.mu
 	s.session.LimitWaiting(q.Size() / 4)
 	q.OnTrouble(
@@ -327,7 +325,7 @@ func (s *service) flush() {
 		return
 	}
 	if s.busyFor.Add(1) == alwaysBusy {
-		s.batch.Store(fewReplies)
+		s.tellLate.Store(false)
 	}
 	defer s.surviveFault()
 	s.q.Notify()
@@ -346,7 +344,14 @@ func (s *service) publish(r *request, n int) {
 // executed.
 func (s *service) mustTell(now int64) bool {
 	n := s.unsent.Load()
-	return n >= s.batch.Load() || n > 0 && now-s.unsentFor.Load()+s.cost.Load() > notifyAfter
+	if n == 0 {
+		return false
+	}
+	most, after := int32(soonReplies), int64(soon)
+	if s.tellLate.Load() {
+		most, after = lateReplies, late
+	}
+	return n >= most || now-s.unsentFor.Load()+s.cost.Load() > after
 }
 
 // surviveFault is deferred around accesses to the ring: a page of it that is gone ends the

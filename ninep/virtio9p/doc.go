@@ -13,12 +13,14 @@
 //
 // A parked worker is woken, or one more started, only
 //
-//   - when chains are left after one was taken, and fewer workers run than may,
+//   - when chains are left after one was taken that will take longer than worthHelp, and
+//     fewer workers run than may,
 //   - before an operation that is known to block (ninep.Transport.WillBlock),
 //   - when the monitor, which runs only while there is work, finds a worker in one
 //     operation for longer than monitorPeriod: it then counts as blocked.
 //
-// So many requests run in parallel, and a slow one holds up nobody.
+// So many requests run in parallel, and a slow one holds up nobody. Nobody is woken under
+// a lock; see service.unlock.
 //
 // # Stop
 //
@@ -29,7 +31,7 @@
 //
 //	service.mu (who leads, waits, runs; taking chains)
 //	  Session.mu (Begin only)
-//	  virtqueue.Queue.mu
+//	  virtqueue.Queue.mu and callMu
 //
 // Neither is held while an operation runs.
 package virtio9p

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"vhost-user-9p/test/bench/drive"
+	"vhost-user-9p/test/rig"
 )
 
 // A meter tells what a process has used.
@@ -38,22 +38,14 @@ type thread struct {
 func (m meter) read(t *testing.T) usage {
 	t.Helper()
 	u := usage{process: drive.CPUTime(t, m.pid), threads: map[string]thread{}}
-	dirs, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", m.pid))
-	if err != nil {
-		t.Fatal(err)
-	}
 	processors := 0
-	for _, dir := range dirs {
+	for _, dir := range rig.Threads(t, m.pid) {
 		name, err := os.ReadFile(filepath.Join(dir, "comm"))
 		if err != nil {
 			continue // it has ended
 		}
 		if m.emulator && strings.HasPrefix(string(name), "CPU ") {
 			processors++
-			continue
-		}
-		status, err := os.ReadFile(filepath.Join(dir, "status"))
-		if err != nil {
 			continue
 		}
 		schedstat, err := os.ReadFile(filepath.Join(dir, "schedstat"))
@@ -64,12 +56,10 @@ func (m meter) read(t *testing.T) usage {
 		if _, err := fmt.Sscan(string(schedstat), &one.cpu); err != nil {
 			t.Fatalf("%s/schedstat: %v", dir, err)
 		}
-		_, rest, _ := strings.Cut(string(status), "\nvoluntary_ctxt_switches:")
-		number, _, _ := strings.Cut(rest, "\n")
-		if one.switches, err = strconv.ParseInt(strings.TrimSpace(number), 10, 64); err != nil {
-			t.Fatalf("%s/status: %v", dir, err)
+		var ok bool
+		if one.switches, _, ok = rig.ThreadSwitches(t, dir); ok {
+			u.threads[dir] = one
 		}
-		u.threads[dir] = one
 	}
 	if m.emulator && processors == 0 {
 		t.Fatal("QEMU has no thread that is named like a processor")

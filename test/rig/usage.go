@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -47,23 +48,59 @@ func (d *Daemon) Switches(during time.Duration) (n int64) {
 // switches returns the number up to now of each thread.
 func (d *Daemon) switches() map[string]int64 {
 	d.t.Helper()
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", d.Pid()))
-	if err != nil {
-		d.t.Fatal(err)
-	}
 	all := map[string]int64{}
-	for _, path := range threads {
-		thread := "task/" + filepath.Base(path) + "/status"
-		all[thread] = d.number(thread, "voluntary_ctxt_switches:") + d.number(thread, "nonvoluntary_ctxt_switches:")
+	for _, thread := range Threads(d.t, d.Pid()) {
+		if waits, forced, ok := ThreadSwitches(d.t, thread); ok {
+			all[thread] = waits + forced
+		}
 	}
 	return all
 }
 
-// number returns the number on the line of a file in /proc/PID that begins so; 0 if the file
-// is gone, with the thread that it was about.
+// Threads returns the directories of a process's threads, /proc/PID/task/TID.
+func Threads(tb testing.TB, pid int) []string {
+	tb.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return threads
+}
+
+// ThreadSwitches returns how often a thread has waited, and how often it has lost its processor.
+// It reports false if the thread has ended.
+func ThreadSwitches(tb testing.TB, thread string) (waits, forced int64, ok bool) {
+	tb.Helper()
+	status, err := os.ReadFile(filepath.Join(thread, "status"))
+	if err != nil {
+		return 0, 0, false
+	}
+	found := 0
+	for line := range strings.Lines(string(status)) {
+		for begin, n := range map[string]*int64{"voluntary_ctxt_switches:": &waits, "nonvoluntary_ctxt_switches:": &forced} {
+			text, is := strings.CutPrefix(line, begin)
+			if !is {
+				continue
+			}
+			if *n, err = strconv.ParseInt(strings.TrimSpace(text), 10, 64); err != nil {
+				tb.Fatalf("%s/status: %v", thread, err)
+			}
+			found++
+		}
+	}
+	if found != 2 {
+		tb.Fatalf("%s/status does not tell the context switches", thread)
+	}
+	return waits, forced, true
+}
+
+// number returns the number on the line of a file in /proc/PID that begins so.
 func (d *Daemon) number(file, begin string) int64 {
 	d.t.Helper()
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", d.Pid(), file))
+	if err != nil {
+		d.t.Fatal(err)
+	}
 	for line := range strings.Lines(string(content)) {
 		if text, ok := strings.CutPrefix(line, begin); ok {
 			n, err := strconv.ParseInt(strings.Fields(text)[0], 10, 64)
@@ -73,8 +110,6 @@ func (d *Daemon) number(file, begin string) int64 {
 			return n
 		}
 	}
-	if err == nil {
-		d.t.Fatalf("%s has no line %q", file, begin)
-	}
+	d.t.Fatalf("%s has no line %q", file, begin)
 	return 0
 }

@@ -3,11 +3,6 @@
 package drive
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +10,7 @@ import (
 
 	"vhost-user-9p/test/bench/cases"
 	"vhost-user-9p/test/bench/report"
+	"vhost-user-9p/test/rig"
 )
 
 // Server is one way to be served.
@@ -47,17 +43,9 @@ func CPUTime(tb testing.TB, pid int) time.Duration {
 func switchesOf(tb testing.TB, pid int) map[string]int64 {
 	tb.Helper()
 	threads := map[string]int64{}
-	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
-	for _, file := range files {
-		status, _ := os.ReadFile(file) // the thread may just have ended
-		for line := range strings.Lines(string(status)) {
-			if count, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
-				n, err := strconv.ParseInt(strings.TrimSpace(count), 10, 64)
-				if err != nil {
-					tb.Fatal(err)
-				}
-				threads[file] = n
-			}
+	for _, thread := range rig.Threads(tb, pid) {
+		if waits, _, ok := rig.ThreadSwitches(tb, thread); ok {
+			threads[thread] = waits
 		}
 	}
 	return threads

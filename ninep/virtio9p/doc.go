@@ -19,8 +19,8 @@
 //   - when the monitor, which runs only while there is work, finds a worker in one
 //     operation for longer than monitorPeriod: it then counts as blocked.
 //
-// So many requests run in parallel, and a slow one holds up nobody. Nobody is woken under
-// a lock; see service.unlock.
+// So many requests run in parallel, and a slow one holds up nobody. No worker is woken
+// under a lock; see service.unlock.
 //
 // # Stop
 //

@@ -14,6 +14,7 @@ func mmaps(t *T) {
 	const page = 4096
 	f := t.path("f")
 	content := strings.Repeat("0123456789abcdef", 3*page/16) + "tail"
+	withinSecond()
 	t.file(f, content, 0o644)
 	peek := func(m result, off, length int) string {
 		r := t.root.do(call{Op: "peek", FD: int(m.N), Off: int64(off), Len: int64(length)})

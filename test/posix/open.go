@@ -124,6 +124,7 @@ func openTimes(t *T) {
 	t.moves("open", func() unix.Errno { return t.root.opens(f, unix.O_RDWR) }, 0, track{f, ""}, track{t.dir, ""})
 	t.moves("open to create what exists", func() unix.Errno { return t.root.opens(f, unix.O_RDWR|unix.O_CREAT) }, 0, track{f, ""}, track{t.dir, ""})
 	fd := t.open(f, unix.O_RDWR)
+	withinSecond()
 	t.moves("write", func() unix.Errno { return t.root.write(fd, "content") }, 0, track{f, "mc"}, track{t.dir, ""})
 	t.moves("overwrite", func() unix.Errno { return t.root.pwrite(fd, "CONTENT", 0) }, 0, track{f, "mc"})
 	t.moves("write nothing", func() unix.Errno { return t.root.pwrite(fd, "", 0) }, 0, track{f, ""})

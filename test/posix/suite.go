@@ -257,6 +257,16 @@ func (t *T) a(k kind, path string, of *caller, mode uint32) {
 // tick is longer than a file system's clock takes to the next time: then a change shows.
 const tick = 11 * time.Millisecond
 
+// withinSecond sees to it that what follows, if it does not take long, is all done in one second:
+// times that Linux' 9p driver sets by itself, while it caches, have no parts of a second, and show
+// a change after a change only in the next one.
+func withinSecond() {
+	const enough = 500 * time.Millisecond
+	if left := time.Second - time.Duration(time.Now().Nanosecond()); left < enough {
+		time.Sleep(left + 2*tick) // the clock of file systems lags behind by a tick
+	}
+}
+
 // track is a file whose times are watched: changes are the letters of those that must
 // change (a, m and c for access, modification and status change), or "gone".
 type track struct{ path, changes string }

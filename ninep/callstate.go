@@ -149,11 +149,16 @@ func (c *Call) send(fields func(*coder)) (int, error) {
 }
 
 // sendEmpty sends a reply that has no fields.
-func (c *Call) sendEmpty() (int, error) {
+func (c *Call) sendEmpty() (int, error) { return c.sendFixed(0) }
+
+// sendFixed sends a reply of the least size that its operation can have, for which there is room.
+// Its fields, of so many bytes, stand in the reply already.
+func (c *Call) sendFixed(fields int) (int, error) {
 	st := &c.state
-	putHeader(st.reply[:], headerSize, st.typ+1, st.tag)
-	CopyTo(c.Out, 0, st.reply[:headerSize])
-	return headerSize, nil
+	n := headerSize + fields
+	putHeader(st.reply[:], n, st.typ+1, st.tag)
+	CopyTo(c.Out, 0, st.reply[:n])
+	return n, nil
 }
 
 // sendCount writes the head of a reply that is a count and as much data, which is

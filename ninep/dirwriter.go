@@ -12,7 +12,7 @@ import (
 const maxDirData = 64 << 10
 
 // entryHead is the size of an entry without its name.
-const entryHead = 13 + 8 + 1 + 2
+const entryHead = qidSize + 8 + 1 + 2
 
 // DirEntry is one entry in the data of an Rreaddir: qid[13] offset[8] type[1]
 // name[s].
@@ -61,10 +61,8 @@ func (w *DirWriter) Add(qid QID, offset uint64, typ uint8, name []byte) bool {
 	}
 	// What DirEntry.fields does, in a third of the time: there are thousands in a reply.
 	b := w.buf[w.n : w.n+size]
-	b[0] = uint8(qid.Type)
-	binary.LittleEndian.PutUint32(b[1:], qid.Version)
-	binary.LittleEndian.PutUint64(b[5:], qid.Path)
-	binary.LittleEndian.PutUint64(b[13:], offset)
+	qid.put(b)
+	binary.LittleEndian.PutUint64(b[qidSize:], offset)
 	b[21] = typ
 	binary.LittleEndian.PutUint16(b[22:], uint16(len(name)))
 	copy(b[entryHead:], name)

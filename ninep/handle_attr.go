@@ -25,11 +25,8 @@ func (s *Session) getattr(c *Call) (int, error) {
 	if err := f.file.GetAttr(c, m.Mask, &st.attr); err != nil {
 		return 0, err
 	}
-	const n = headerSize + attrSize // there is room, as for any reply of its least size
-	st.attr.put(st.reply[headerSize:n])
-	putHeader(st.reply[:], n, st.typ+1, st.tag)
-	CopyTo(c.Out, 0, st.reply[:n])
-	return n, nil
+	st.attr.put(st.reply[headerSize:])
+	return c.sendFixed(attrSize)
 }
 
 // setMaskAll are the fields that Tsetattr knows; other bits are ignored, as QEMU

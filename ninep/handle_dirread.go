@@ -36,7 +36,7 @@ func (d *dirReader) find(off uint64) (dirPlace, error) {
 // Bounds of what is asked of the backend at once: its entries take a third of the
 // room of the stats that come of them.
 const (
-	minDirBatch = 24 + maxName
+	minDirBatch = entryHead + maxName
 	maxDirBatch = 16 << 10
 )
 

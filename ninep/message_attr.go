@@ -52,9 +52,7 @@ func (a *Attr) put(b []byte) {
 	_ = b[attrSize-1]
 	le := binary.LittleEndian
 	le.PutUint64(b[0:], uint64(a.Valid))
-	b[8] = uint8(a.QID.Type)
-	le.PutUint32(b[9:], a.QID.Version)
-	le.PutUint64(b[13:], a.QID.Path)
+	a.QID.put(b[8:])
 	le.PutUint32(b[21:], a.Mode)
 	le.PutUint32(b[25:], a.UID)
 	le.PutUint32(b[29:], a.GID)
@@ -69,6 +67,16 @@ func (a *Attr) put(b []byte) {
 	a.BTime.put(b[121:])
 	le.PutUint64(b[137:], a.Gen)
 	le.PutUint64(b[145:], a.DataVersion)
+}
+
+// qidSize is the size of a QID in a message.
+const qidSize = 13
+
+func (q *QID) put(b []byte) {
+	_ = b[qidSize-1]
+	b[0] = uint8(q.Type)
+	binary.LittleEndian.PutUint32(b[1:], q.Version)
+	binary.LittleEndian.PutUint64(b[5:], q.Path)
 }
 
 func (t *Time) put(b []byte) {

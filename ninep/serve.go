@@ -116,10 +116,8 @@ func (s *Session) dispatch(c *Call) (int, error) {
 	if n > scratchSize {
 		return 0, unix.ENAMETOOLONG
 	}
-	if at := st.copied; n > at {
-		if CopyFrom(st.scratch[at:n], c.In, at) != n-at {
-			return 0, errMalformed
-		}
+	if at := st.copied; n > at && CopyFrom(st.scratch[at:n], c.In, at) != n-at {
+		return 0, errMalformed
 	}
 	return o.run(s, c)
 }

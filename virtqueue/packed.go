@@ -312,7 +312,7 @@ func (q *Queue) pushPacked(c *Chain, written int, log *Log) {
 	p.used.Store(p.after(at, c.descs))
 	p.done += uint64(c.descs)
 	off := int(index) * descSize
-	p.desc.store32(off+8, uint32(written))
+	p.desc.put32(off+8, uint32(written))
 	p.desc.store32(off+12, flags<<16|uint32(c.head))
 	if log != nil {
 		if q.logUsed {

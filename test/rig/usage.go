@@ -71,45 +71,42 @@ func Threads(tb testing.TB, pid int) []string {
 // It reports false if the thread has ended.
 func ThreadSwitches(tb testing.TB, thread string) (waits, forced int64, ok bool) {
 	tb.Helper()
-	status, err := os.ReadFile(filepath.Join(thread, "status"))
-	if err != nil {
-		return 0, 0, false
+	file := filepath.Join(thread, "status")
+	waits, ok = number(tb, file, "voluntary_ctxt_switches:")
+	if ok {
+		forced, ok = number(tb, file, "nonvoluntary_ctxt_switches:")
 	}
-	found := 0
-	for line := range strings.Lines(string(status)) {
-		for begin, n := range map[string]*int64{"voluntary_ctxt_switches:": &waits, "nonvoluntary_ctxt_switches:": &forced} {
-			text, is := strings.CutPrefix(line, begin)
-			if !is {
-				continue
-			}
-			if *n, err = strconv.ParseInt(strings.TrimSpace(text), 10, 64); err != nil {
-				tb.Fatalf("%s/status: %v", thread, err)
-			}
-			found++
-		}
-	}
-	if found != 2 {
-		tb.Fatalf("%s/status does not tell the context switches", thread)
-	}
-	return waits, forced, true
+	return waits, forced, ok
 }
 
 // number returns the number on the line of a file in /proc/PID that begins so.
 func (d *Daemon) number(file, begin string) int64 {
 	d.t.Helper()
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", d.Pid(), file))
+	path := fmt.Sprintf("/proc/%d/%s", d.Pid(), file)
+	n, ok := number(d.t, path, begin)
+	if !ok {
+		d.t.Fatalf("%s is gone", path)
+	}
+	return n
+}
+
+// number returns the number on the line of a file that begins so. It reports false if the
+// file is gone.
+func number(tb testing.TB, file, begin string) (n int64, ok bool) {
+	tb.Helper()
+	content, err := os.ReadFile(file)
 	if err != nil {
-		d.t.Fatal(err)
+		return 0, false
 	}
 	for line := range strings.Lines(string(content)) {
 		if text, ok := strings.CutPrefix(line, begin); ok {
 			n, err := strconv.ParseInt(strings.Fields(text)[0], 10, 64)
 			if err != nil {
-				d.t.Fatalf("%s: %v", file, err)
+				tb.Fatalf("%s: %v", file, err)
 			}
-			return n
+			return n, true
 		}
 	}
-	d.t.Fatalf("%s has no line %q", file, begin)
-	return 0
+	tb.Fatalf("%s has no line %q", file, begin)
+	return 0, false
 }

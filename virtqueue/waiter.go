@@ -29,8 +29,10 @@ type waiter struct {
 	closed bool
 }
 
-// shortWait is how long, in milliseconds, a wait is a short one.
-const shortWait = 1
+// rawWait bounds, in milliseconds, a wait that the scheduler is not told of. It ends sooner,
+// by a signal. A timer that is due before others would have to be set in the processor for
+// each wait, which a hypervisor makes dear.
+const rawWait = 1000
 
 // drainEventfd is the number of kicks after which an eventfd is read.
 const drainEventfd = 256
@@ -111,25 +113,24 @@ func (w *waiter) interrupt() {
 	n.signal()
 }
 
-// wait waits for a kick, an interrupt, or timeout milliseconds (-1: for ever), and reports
-// whether it was a kick.
+// wait waits for a kick, an interrupt, or timeout milliseconds (at most rawWait; -1: for ever),
+// and reports whether it was a kick. It may return early.
 func (w *waiter) wait(timeout int) (kicked bool) {
 	var events [2]unix.EpollEvent
-	n := 0
-	if timeout != 0 {
-		// While there is work the next kick comes soon, and the scheduler is better not told
-		// of each wait: its monitor would take this thread's P away in one of so many, and not
-		// go to sleep itself. It interrupts this one by a signal when it needs the P.
-		if n = rawEpollWait(w.epoll, &events, shortWait); n < 0 {
+	// While there is work the next kick comes soon, and the scheduler is better not told of
+	// each wait: its monitor would take this thread's P away in one of so many, and not go to
+	// sleep itself. After some 10 ms, or when it needs the P, it interrupts this one by a signal.
+	raw := rawWait
+	if timeout >= 0 {
+		raw = min(timeout, rawWait)
+	}
+	n := rawEpollWait(w.epoll, &events, raw)
+	if n <= 0 {
+		if timeout >= 0 {
 			return false
 		}
-		if timeout > 0 {
-			timeout = max(timeout-shortWait, 0)
-		}
-	}
-	if n == 0 {
 		var err error
-		if n, err = unix.EpollWait(w.epoll, events[:], timeout); err != nil {
+		if n, err = unix.EpollWait(w.epoll, events[:], -1); err != nil {
 			return false // EINTR: the caller looks at the ring and comes back
 		}
 	}

@@ -18,9 +18,11 @@ const (
 	// are any, get another thread: longer than a cached operation takes, shorter than a
 	// person or a disk notices.
 	monitorPeriod = 250 * time.Microsecond
-	// After calmPeriods without such an operation the period is twice as long, after as many
-	// more four times: a timer costs several microseconds where a hypervisor sets it.
-	calmPeriods = 16
+	// After calmPeriods without such an operation the period is twice as long, and so on: a
+	// timer costs ten microseconds where a hypervisor sets it. calmShift and aloneShift bound
+	// that, the latter while requests come one at a time, and none could have to wait.
+	calmPeriods           = 16
+	calmShift, aloneShift = 2, 4
 	// stuckAfter is how long it may take when no other request waits.
 	stuckAfter = 2 * time.Millisecond
 	// quietPeriods is the number of periods without an operation after which the monitor
@@ -34,13 +36,17 @@ type monitor struct {
 	awake    atomic.Bool
 	stopping atomic.Bool
 	parked   parking
-	calm     int // periods since an operation took long
+	calm     int  // periods since an operation took long
+	alone    bool // in the last one each request came when nothing else was in flight
 	done     chan struct{}
 }
 
 // period returns how long to nap.
 func (m *monitor) period() time.Duration {
-	return monitorPeriod << min(m.calm/calmPeriods, 2)
+	if m.alone {
+		return monitorPeriod << min(m.calm/calmPeriods, aloneShift)
+	}
+	return monitorPeriod << min(m.calm/calmPeriods, calmShift)
 }
 
 func (m *monitor) start(s *service) {
@@ -91,7 +97,8 @@ func (m *monitor) watch(s *service) {
 		if m.stopping.Load() {
 			return
 		}
-		busy, stuck := s.findStuck()
+		busy, stuck, crowded := s.findStuck()
+		m.alone = !crowded
 		if m.calm++; stuck {
 			m.calm = 0
 		}
@@ -102,12 +109,14 @@ func (m *monitor) watch(s *service) {
 }
 
 // findStuck hands the ring over from workers that have been in one operation for too long,
-// and reports whether others execute, and whether there was any of the former.
-func (s *service) findStuck() (busy, stuck bool) {
+// and reports whether others execute, whether there was any of the former, and whether
+// several requests were there at once since the last call.
+func (s *service) findStuck() (busy, stuck, crowded bool) {
 	s.mu.Lock()
 	defer s.unlock()
+	crowded, s.crowded = s.crowded, false
 	if s.running == 0 {
-		return false, false
+		return false, false, crowded
 	}
 	limit := stuckAfter
 	if s.unattended() {
@@ -127,7 +136,7 @@ func (s *service) findStuck() (busy, stuck bool) {
 		w.stuck, stuck = true, true
 		s.blocked(w)
 	}
-	return busy, stuck
+	return busy, stuck, crowded
 }
 
 // unattended reports whether chains wait, or replies of which the driver has not been told.

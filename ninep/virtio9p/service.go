@@ -53,6 +53,7 @@ type service struct {
 	workers  []*worker
 	running  int        // workers that execute, those known to block not counted
 	inFlight int        // requests taken and not yet given back
+	crowded  bool       // a request was there beside another one; the monitor clears it
 	free     []*request // for use
 	resumed  []*request // to be executed once more, before others
 	drained  sync.Cond  // workers or inFlight went down
@@ -236,7 +237,11 @@ func (s *service) release(r *request) {
 // Preconditions: s.mu is held.
 func (s *service) helpMore() {
 	s.monitor.poke()
-	if s.running < s.maxRunning && s.backlog()*s.cost.Load() >= worthHelp {
+	left := s.backlog()
+	if left > 0 || s.inFlight > 1 {
+		s.crowded = true
+	}
+	if s.running < s.maxRunning && left*s.cost.Load() >= worthHelp {
 		s.help()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -39,9 +40,21 @@ func makeDir(t *testing.T, path string) {
 	}
 }
 
+// makeFile writes a file page by page: written at once, the kernel would cache it in pieces
+// as large as it finds room for, which differ from file to file, and so does what a write to
+// one of them costs.
 func makeFile(t *testing.T, path string, content []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, content, 0o644); err != nil {
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page := range slices.Chunk(content, 4096) {
+		if _, err := f.Write(page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

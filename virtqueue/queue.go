@@ -75,7 +75,7 @@ const (
 // Queue is the device side of a virtqueue, split or packed. Which one is looked at once in
 // each call, not for each descriptor.
 //
-// Pop, EnableKick and Wait are for one thread at a time: the leader. Everything else may
+// Pop and EnableKick are for one thread at a time: the leader. Everything else may
 // be called by any thread.
 type Queue struct {
 	packed *packedRing // nil: the ring is split

@@ -266,8 +266,9 @@ func (q *Queue) setAvailEvent(v uint16) {
 	}
 }
 
-// Wait waits for a kick, for Kick, or for timeout milliseconds (-1: for ever). A ring
-// without a kick fd is looked at every millisecond. For the leader.
+// Wait waits for a kick, for Kick, or for timeout milliseconds (at most a second; -1: for
+// ever). Of several threads that wait an event wakes one, the last that came. A ring without a
+// kick fd is looked at every millisecond.
 func (q *Queue) Wait(timeout int) {
 	if q.waiter.kick.Load() < 0 && timeout != 0 {
 		timeout = 1

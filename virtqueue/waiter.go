@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiter waits for kicks. One thread at a time waits.
+// waiter waits for kicks. Of several threads that wait each event wakes one, the last that came.
 //
 // The readiness of the kick fd is seen by edges, so that an eventfd need not be read at
 // each kick. It is emptied all the same from time to time: the driver's write blocks, or
@@ -19,11 +19,11 @@ import (
 type waiter struct {
 	epoll int
 	wake  int // eventfd of our own, for interrupt
-	seen  int // kicks since the last drain; the waiting thread's
 	sink  [1][]byte
 
 	kick    atomic.Int32 // -1: none, the ring is polled
 	drainAt atomic.Int32 // kicks after which the kick fd is emptied
+	seen    atomic.Int32 // kicks since then
 
 	mu     sync.Mutex // orders changes of kick, and the use of wake, with close
 	closed bool
@@ -139,8 +139,8 @@ func (w *waiter) wait(timeout int) (kicked bool) {
 			continue // never read: each write is an edge
 		}
 		kicked = true
-		if w.seen++; w.seen >= int(w.drainAt.Load()) {
-			w.seen = 0
+		if w.seen.Add(1) >= w.drainAt.Load() {
+			w.seen.Store(0)
 			w.drain(e.Fd)
 		}
 	}

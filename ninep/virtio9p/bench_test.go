@@ -96,7 +96,8 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 			for range 100 {
 				r.run(op) // pools fill
 			}
-			if n := testing.AllocsPerRun(1000, func() { r.run(op) }); n != 0 {
+			// It leaves Go one P, which the worker keeps while it waits, for 10 ms each time.
+			if n := testing.AllocsPerRun(100, func() { r.run(op) }); n != 0 {
 				t.Errorf("%v allocations for each %s, want 0", n, op.name)
 			}
 		})

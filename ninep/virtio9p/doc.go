@@ -7,11 +7,12 @@
 //
 // A queue is served by workers, goroutines locked to OS threads (credentials are a
 // thread's). A worker takes the next chain, executes it on its own thread, and publishes
-// the reply. Who finds the ring empty waits for the kick, if nobody does; otherwise it
+// the reply. Who finds the ring empty waits for the kick, if not two do; otherwise it
 // parks. So one request at a time costs one wake-up and no hand-over between threads, and
-// the same thread goes on serving.
+// the same thread goes on serving: the kernel wakes the one that came last.
 //
-// A parked worker is woken, or one more started, only
+// The other one that waits has the driver's next kick, or is called if there are chains
+// already, and if nobody waits a parked worker is woken, or one more started, only
 //
 //   - when chains are left after one was taken that will take longer than worthHelp, and
 //     fewer workers run than may,

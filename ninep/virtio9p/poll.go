@@ -78,14 +78,16 @@ func (s *service) looked(p *poller, idle int64) {
 }
 
 // look looks at the ring until a request comes, and reports false if none does in time.
-// Preconditions: s.mu is held, nobody else waits.
+// Preconditions: s.mu is held, nobody else looks.
 func (s *service) look(w *worker, deadline int64) (came bool) {
-	s.waiting = w
+	if s.looking = true; s.kicks {
+		s.disableKick()
+	}
 	position := s.q.Position()
 	s.unlock()
 	defer func() {
 		s.mu.Lock()
-		s.waiting = nil
+		s.looking = false
 	}()
 	defer s.surviveFault()
 	for !s.q.Arrived(position) {

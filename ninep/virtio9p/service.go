@@ -28,6 +28,10 @@ const (
 	// worthHelp is how long the requests that are left must take, in nanoseconds, for
 	// another thread to be woken for them: more than it takes to wake one.
 	worthHelp = 250_000
+	// maxAsleep is how many threads wait for the kick at a time: one more than needed, so that
+	// who finds that its operation blocks need not wake another to take over. The kernel
+	// wakes the one that came last.
+	maxAsleep = 2
 	// slowCost is the time of an operation, in nanoseconds, from which on a thread that
 	// has nothing to do waits for kicks, although another one that works will look at
 	// the ring when it is done.
@@ -47,7 +51,10 @@ type service struct {
 	// session hears of requests in the order of the ring.
 	mu       sync.Mutex
 	stopping bool
-	waiting  *worker   // waits for the kick
+	looking  bool      // somebody looks at the ring until a request comes
+	asleep   int       // workers that wait for the kick: maxAsleep at most
+	kicks    bool      // whether the driver is to kick
+	called   bool      // one that is asleep was called, and has not come yet
 	idle     []*worker // parked, the last one first
 	roused   *worker   // no longer, and to be woken by unlock; others by its roused
 	workers  []*worker
@@ -169,6 +176,9 @@ func (s *service) leave(w *worker) {
 	}
 	s.d.stats.Threads.Add(-1)
 	s.drained.Broadcast()
+	if s.stopping && s.asleep > 0 {
+		s.q.Kick() // it wakes one at a time
+	}
 }
 
 // pop takes the next chain off the ring and makes its tag known. It returns nil if there
@@ -246,18 +256,22 @@ func (s *service) helpMore() {
 	}
 }
 
-// attended reports whether somebody will look at the ring without a kick for the worker that
-// asks: who waits, or who executes and is soon done. Preconditions: s.mu is held.
+// attended reports whether the ring can do without the worker that asks: somebody looks at it,
+// or executes and is soon done, or enough wait for the kick. Preconditions: s.mu is held.
 func (s *service) attended() bool {
-	return s.waiting != nil || s.running > 0 && s.cost.Load() < slowCost
+	return s.looking || s.asleep == maxAsleep || s.running > 0 && s.cost.Load() < slowCost
 }
 
 // help sees to it that another thread looks at the ring. Preconditions: s.mu is held.
 func (s *service) help() {
 	switch {
-	case s.stopping || s.q.Broken():
-	case s.waiting != nil:
-		// It asked to be kicked for the first chain that came after it had looked.
+	case s.stopping || s.q.Broken() || s.looking:
+	case s.asleep > 0:
+		// The driver kicks for the first chain that comes after it was asked to.
+		if !s.kicks && s.enableKick() && !s.called {
+			s.called = true
+			s.q.Kick()
+		}
 	default:
 		s.rouse()
 	}
@@ -286,13 +300,22 @@ func (s *service) backlog() (n int64) {
 }
 
 // enableKick asks for kicks and reports whether a chain came before that took effect.
-// Preconditions: s.mu is held, nobody waits.
+// Preconditions: s.mu is held.
 func (s *service) enableKick() (pending bool) {
+	s.kicks = true
 	defer s.surviveFault()
 	return s.q.EnableKick()
 }
 
-// wait waits for a request, or the kick. Preconditions: s.mu is held, nobody else waits.
+// disableKick asks for no kicks: somebody looks at the ring without. Preconditions: s.mu is
+// held.
+func (s *service) disableKick() {
+	s.kicks = false
+	defer s.surviveFault()
+	s.q.DisableKick()
+}
+
+// wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false.
 func (s *service) wait(w *worker) {
 	s.busyFor.Store(0)
 	if p := s.poller(); p.max > 0 {
@@ -303,16 +326,17 @@ func (s *service) wait(w *worker) {
 		}
 	}
 	if s.enableKick() {
+		s.disableKick()
 		return // one came just now
 	}
-	s.waiting = w
+	s.asleep++
 	s.unlock()
 	s.q.Wait(-1)
 	s.mu.Lock()
-	s.waiting = nil
+	s.asleep--
+	s.called = false
 	w.now = 0
-	defer s.surviveFault()
-	s.q.DisableKick()
+	s.disableKick()
 }
 
 // park puts a worker to sleep until there is something for it. Preconditions: s.mu is held.

@@ -87,6 +87,33 @@ func TestOneAtATimeIsOneThread(t *testing.T) {
 	}
 }
 
+// Operations that say that they block, one at a time, are executed by the same thread: the
+// one that takes over meanwhile has nothing to do.
+func TestBlockingOneAtATimeStaysOnOneThread(t *testing.T) {
+	const requests = 2000
+	var last, changes atomic.Int64
+	r := newRig(t, &fake{getattr: func(c *ninep.Call) error {
+		c.Transport.WillBlock(c)
+		if tid := int64(unix.Gettid()); last.Swap(tid) != tid {
+			changes.Add(1)
+		}
+		return nil
+	}})
+	r.attach()
+	for range requests {
+		expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+	}
+	// The runtime interrupts a thread that waits now and then, and another is the last then.
+	if n := changes.Load(); n > requests/4 {
+		t.Errorf("%d requests changed threads %d times", requests, n)
+	}
+	// One executes, two wait; and each time that none did when it was to take over another
+	// was started.
+	if n := r.dev.Stats().Threads.Load(); n > 8 {
+		t.Errorf("%d worker threads, want 8 at most", n)
+	}
+}
+
 // Operations that block without notice run side by side, as many as there are.
 func TestManyRunInParallel(t *testing.T) {
 	g := newGate()

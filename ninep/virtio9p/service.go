@@ -55,6 +55,7 @@ type service struct {
 	asleep   int       // workers that wait for the kick: maxAsleep at most
 	kicks    bool      // whether the driver is to kick
 	called   bool      // one that is asleep was called, and has not come yet
+	coming   int       // workers that were roused or started, and have not come yet
 	idle     []*worker // parked, the last one first
 	roused   *worker   // no longer, and to be woken by unlock; others by its roused
 	workers  []*worker
@@ -157,7 +158,8 @@ func (s *service) unlock() {
 
 // spawn starts one more worker. Preconditions: s.mu is held.
 func (s *service) spawn() {
-	w := &worker{s: s}
+	w := &worker{s: s, coming: true}
+	s.coming++
 	s.workers = append(s.workers, w)
 	s.d.stats.Threads.Add(1)
 	go w.run()
@@ -265,7 +267,7 @@ func (s *service) attended() bool {
 // help sees to it that another thread looks at the ring. Preconditions: s.mu is held.
 func (s *service) help() {
 	switch {
-	case s.stopping || s.q.Broken() || s.looking:
+	case s.stopping || s.q.Broken() || s.looking || s.coming > 0:
 	case s.asleep > 0:
 		// The driver kicks for the first chain that comes after it was asked to.
 		if !s.kicks && s.enableKick() && !s.called {
@@ -284,6 +286,8 @@ func (s *service) rouse() bool {
 		w := s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		w.roused, s.roused = s.roused, w
+		w.coming = true
+		s.coming++
 		return true
 	}
 	if len(s.workers) < s.maxThreads {
@@ -345,6 +349,7 @@ func (s *service) park(w *worker) {
 	s.unlock()
 	w.parked.sleep()
 	s.mu.Lock()
+	w.come()
 	w.now = 0
 }
 

@@ -35,6 +35,7 @@ type worker struct {
 	running bool    // counted in service.running
 	stuck   bool    // the monitor found the present operation to take long
 	roused  *worker // see service.roused
+	coming  bool    // counted in service.coming
 	since   int64   // when it took the present request, by ninep.Nanotime
 
 	// now is the clock as this thread last read it, by ninep.Nanotime; 0: too long ago.
@@ -67,6 +68,7 @@ func (w *worker) next(last *request) *request {
 	s := w.s
 	s.mu.Lock()
 	defer s.unlock()
+	w.come()
 	if last != nil {
 		if w.running || w.stuck {
 			s.measure(last) // not one that said that it would block
@@ -105,6 +107,14 @@ func (w *worker) next(last *request) *request {
 	}
 	s.flush()
 	return nil
+}
+
+// come is called when a worker has come that may have been roused or started.
+func (w *worker) come() {
+	if w.coming {
+		w.coming = false
+		w.s.coming--
+	}
 }
 
 func (w *worker) setRunning(v bool) {

@@ -54,7 +54,6 @@ type service struct {
 	looking  bool      // somebody looks at the ring until a request comes
 	asleep   int       // workers that wait for the kick: maxAsleep at most
 	kicks    bool      // whether the driver is to kick
-	called   bool      // one that is asleep was called, and has not come yet
 	coming   int       // workers that were roused or started, and have not come yet
 	idle     []*worker // parked, the last one first
 	roused   *worker   // no longer, and to be woken by unlock; others by its roused
@@ -270,8 +269,7 @@ func (s *service) help() {
 	case s.stopping || s.q.Broken() || s.looking || s.coming > 0:
 	case s.asleep > 0:
 		// The driver kicks for the first chain that comes after it was asked to.
-		if !s.kicks && s.enableKick() && !s.called {
-			s.called = true
+		if !s.kicks && s.enableKick() {
 			s.q.Kick()
 		}
 	default:
@@ -338,7 +336,6 @@ func (s *service) wait(w *worker) {
 	s.q.Wait(-1)
 	s.mu.Lock()
 	s.asleep--
-	s.called = false
 	w.now = 0
 	s.disableKick()
 }

@@ -43,10 +43,11 @@ type monitor struct {
 
 // period returns how long to nap.
 func (m *monitor) period() time.Duration {
+	limit := calmShift
 	if m.alone {
-		return monitorPeriod << min(m.calm/calmPeriods, aloneShift)
+		limit = aloneShift
 	}
-	return monitorPeriod << min(m.calm/calmPeriods, calmShift)
+	return monitorPeriod << min(m.calm/calmPeriods, limit)
 }
 
 func (m *monitor) start(s *service) {

@@ -80,7 +80,8 @@ func (s *service) looked(p *poller, idle int64) {
 // look looks at the ring until a request comes, and reports false if none does in time.
 // Preconditions: s.mu is held, nobody else looks.
 func (s *service) look(w *worker, deadline int64) (came bool) {
-	if s.looking = true; s.kicks {
+	s.looking = true
+	if s.kicks {
 		s.disableKick()
 	}
 	position := s.q.Position()

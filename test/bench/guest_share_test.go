@@ -10,8 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"testing"
+
+	"vhost-user-9p/test/bench/cases"
 )
 
 const (
@@ -40,21 +41,10 @@ func makeDir(t *testing.T, path string) {
 	}
 }
 
-// makeFile writes a file page by page: written at once, the kernel would cache it in pieces
-// as large as it finds room for, which differ from file to file, and so does what a write to
-// one of them costs.
+// makeFile makes a file whose small writes cost the same wherever it is.
 func makeFile(t *testing.T, path string, content []byte) {
 	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for page := range slices.Chunk(content, 4096) {
-		if _, err := f.Write(page); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := f.Close(); err != nil {
+	if err := cases.WriteFile(path, content); err != nil {
 		t.Fatal(err)
 	}
 }

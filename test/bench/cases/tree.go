@@ -4,9 +4,11 @@ package cases
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Sizes of the tree.
@@ -46,6 +48,25 @@ func Path(i, n int) []string {
 // deep is the largest number of names in a Path that Make has made.
 const deep = 8
 
+// WriteFile makes a file and writes it page by page: written at once, the kernel would cache it
+// in pieces as large as it finds room for, which differ from file to file, and so does what a
+// small write to one of them costs.
+func WriteFile(path string, content []byte) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	for page := range slices.Chunk(content, pageSize) {
+		if _, err := f.Write(page); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	return f.Close()
+}
+
+// pageSize is what the kernel caches files in at least, in bytes.
+const pageSize = 4096
+
 // Make makes the tree in a directory, with the files of so many slots, and of so many of
 // these the large ones. That is not less than the depth of what is then measured.
 func Make(dir string, slots, streams int) error {
@@ -61,14 +82,17 @@ func Make(dir string, slots, streams int) error {
 			filepath.Join(way, FileName(i)):            nil,
 			filepath.Join(dir, DirName(i), RenameFrom): nil,
 		}
-		if i < streams {
-			files[filepath.Join(dir, StreamName(i))] = content
-		}
 		if err := os.Mkdir(filepath.Join(dir, DirName(i)), 0o755); err != nil {
 			return err
 		}
 		for path, content := range files {
-			if err := os.WriteFile(path, content, 0o644); err != nil {
+			if err := WriteFile(path, content); err != nil {
+				return err
+			}
+		}
+		// What is streamed has been streamed.
+		if i < streams {
+			if err := os.WriteFile(filepath.Join(dir, StreamName(i)), content, 0o644); err != nil {
 				return err
 			}
 		}

@@ -19,7 +19,7 @@ const (
 	// a system call, and a thread that wakes up. A driver with a processor of its own takes
 	// the replies while the device goes on, and is told soon; one that takes the device's
 	// processor for that waits for it anyway, and is told late.
-	soonReplies, soon = 8, 30_000
+	soonReplies, soon = 5, 30_000
 	lateReplies, late = 32, 250_000
 	// alwaysBusy is how often the driver is told, while the ring is never empty, before it is
 	// taken to have a processor of its own.

@@ -4,6 +4,7 @@ package virtio9p
 
 import (
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,10 @@ const (
 	// who finds that its operation blocks need not wake another to take over. The kernel
 	// wakes the one that came last.
 	maxAsleep = 2
+	// timeSlice is how long, in nanoseconds, a thread that always finds work keeps its P before
+	// it has Go's scheduler begin a new time slice. After 10 ms the scheduler's monitor would
+	// take the P away in the middle of a system call, and then look every 20 us for more.
+	timeSlice = 8_000_000
 	// slowCost is the time of an operation, in nanoseconds, from which on a thread that
 	// has nothing to do waits for kicks, although another one that works will look at
 	// the ring when it is done.
@@ -327,6 +332,15 @@ func (s *service) wait(w *worker) {
 			return
 		}
 	}
+	began := w.clock()
+	if began-w.scheduled > timeSlice {
+		s.unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+		w.now = 0
+		w.scheduled = w.clock()
+		return
+	}
 	if s.enableKick() {
 		s.disableKick()
 		return // one came just now
@@ -337,6 +351,9 @@ func (s *service) wait(w *worker) {
 	s.mu.Lock()
 	s.asleep--
 	w.now = 0
+	if now := w.clock(); now-began > timeSlice {
+		w.scheduled = now // the monitor sees to threads that wait for so long
+	}
 	s.disableKick()
 }
 

@@ -40,6 +40,8 @@ type worker struct {
 
 	// now is the clock as this thread last read it, by ninep.Nanotime; 0: too long ago.
 	now int64
+	// scheduled is when its time slice began, by ninep.Nanotime.
+	scheduled int64
 }
 
 // run is the worker's life. It ends, and its thread with it, when the queue stops: a

@@ -163,10 +163,10 @@ func (c *Chain) logWritten(log *Log, n int) {
 }
 
 // Notify tells the driver of the chains pushed since it was last told, unless it does not
-// want to know.
-func (q *Queue) Notify() {
+// want to know, and reports whether it did.
+func (q *Queue) Notify() (told bool) {
 	if !q.takeCall() {
-		return
+		return false
 	}
 	// Under no lock that other threads want: the driver may well take this processor at once,
 	// and they have chains to push and to tell of.
@@ -175,7 +175,9 @@ func (q *Queue) Notify() {
 	if q.call.fd >= 0 {
 		q.stats.Interrupts.Add(1)
 		q.call.signal()
+		return true
 	}
+	return false
 }
 
 // takeCall reports whether the driver wants to know of what was pushed since it was last

@@ -65,18 +65,6 @@ func (s *service) poller() *poller {
 	return &s.poll
 }
 
-// looked takes account of a wait for a request that came idle nanoseconds after the ring was
-// empty. Preconditions: s.mu is held.
-func (s *service) looked(p *poller, idle int64) {
-	p.adapt(idle)
-	switch {
-	case s.poll.window > 0: // the driver runs while the device looks
-		s.tellLate.Store(false)
-	case s.poll.rest > 0: // it does not
-		s.tellLate.Store(true)
-	}
-}
-
 // look looks at the ring until a request comes, and reports false if none does in time.
 // Preconditions: s.mu is held, nobody else looks.
 func (s *service) look(w *worker, deadline int64) (came bool) {

@@ -74,36 +74,3 @@ func TestPollerAfterPause(t *testing.T) {
 		t.Errorf("%d of %d requests seen after the driver got a processor", seen, 3*maxRest)
 	}
 }
-
-// A driver that comes while the device looks at the ring is told of replies soon, one that
-// cannot, late.
-func TestTellingFollowsTheDriver(t *testing.T) {
-	s := &service{poll: poller{max: maxPoll}, behind: poller{max: maxPoll}}
-	meet := func(waits int, idle func() int64) {
-		for range waits {
-			s.looked(s.poller(), idle())
-		}
-	}
-	beside := func() int64 { return 2_000 }
-	starved := func() int64 { return s.poll.window + 3_000 }
-	for _, c := range []struct {
-		name string
-		idle func() int64
-		late bool
-	}{
-		{"beside", beside, false},
-		{"on the same processor", starved, true},
-		{"beside again", beside, false},
-	} {
-		meet(3*maxRest, c.idle)
-		if got := s.tellLate.Load(); got != c.late {
-			t.Errorf("%s: told late: %v", c.name, got)
-		}
-	}
-	// What comes while something else takes long says nothing about the driver.
-	s.inFlight = 1
-	meet(3*maxRest, func() int64 { return s.behind.window + 3_000 })
-	if s.tellLate.Load() {
-		t.Error("told late after waits behind a slow request")
-	}
-}

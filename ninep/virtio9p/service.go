@@ -15,17 +15,6 @@ import (
 )
 
 const (
-	// The driver is told of replies at the latest after so many, if there is always a next
-	// request to go on with, or so many nanoseconds. To tell costs about as much as to answer:
-	// a system call, and a thread that wakes up. A driver with a processor of its own takes
-	// the replies while the device goes on, and is told soon; one that takes the device's
-	// processor for that waits for it anyway, and is told late.
-	soonReplies, soon = 5, 30_000
-	lateReplies, late = 32, 250_000
-	// alwaysBusy is how often the driver is told, while the ring is never empty, before it is
-	// taken to have a processor of its own.
-	alwaysBusy = 64
-
 	// worthHelp is how long the requests that are left must take, in nanoseconds, for
 	// another thread to be woken for them: more than it takes to wake one.
 	worthHelp = 250_000
@@ -71,12 +60,9 @@ type service struct {
 	drained  sync.Cond  // workers or inFlight went down
 	seen     counters   // what the queue's counters stood at when last collected
 
-	cost      atomic.Int64 // what an operation takes of late, in nanoseconds; written under mu
-	unsent    atomic.Int32 // replies since the driver was last told
-	unsentFor atomic.Int64 // since when there are any, by ninep.Nanotime
-	tellLate  atomic.Bool  // whether the driver is told late
-	busyFor   atomic.Int32 // times that the driver was told since the leader last waited
-	monitor   monitor
+	cost    atomic.Int64 // what an operation takes of late, in nanoseconds; written under mu
+	teller  teller
+	monitor monitor
 
 	// poll is for when nothing is in flight, behind for when something is that takes long:
 	// it may be that, that the driver waits for.
@@ -324,10 +310,9 @@ func (s *service) disableKick() {
 
 // wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false.
 func (s *service) wait(w *worker) {
-	s.busyFor.Store(0)
 	if p := s.poller(); p.max > 0 {
 		empty := w.clock()
-		defer func() { s.looked(p, w.clock()-empty) }()
+		defer func() { p.adapt(w.clock() - empty) }()
 		if p.window > 0 && s.look(w, empty+p.window) {
 			return
 		}
@@ -369,37 +354,15 @@ func (s *service) park(w *worker) {
 
 // flush tells the driver of the replies that it has not been told of.
 func (s *service) flush() {
-	if s.unsent.Swap(0) == 0 {
-		return
-	}
-	if s.busyFor.Add(1) == alwaysBusy {
-		s.tellLate.Store(false)
-	}
 	defer s.surviveFault()
-	s.q.Notify()
+	s.teller.tell(s.q.Notify)
 }
 
 // publish gives a chain back with a reply of n bytes.
 func (s *service) publish(r *request, n int) {
 	defer s.surviveFault()
 	s.q.Push(&r.chain, n)
-	if s.unsent.Add(1) == 1 {
-		s.unsentFor.Store(r.call.Ended)
-	}
-}
-
-// mustTell reports whether the driver is to be told of replies before one more request is
-// executed.
-func (s *service) mustTell(now int64) bool {
-	n := s.unsent.Load()
-	if n == 0 {
-		return false
-	}
-	most, after := int32(soonReplies), int64(soon)
-	if s.tellLate.Load() {
-		most, after = lateReplies, late
-	}
-	return n >= most || now-s.unsentFor.Load()+s.cost.Load() > after
+	s.teller.add(r.call.Ended)
 }
 
 // surviveFault is deferred around accesses to the ring: a page of it that is gone ends the

@@ -94,7 +94,7 @@ func (w *worker) next(last *request) *request {
 			return r
 		}
 		switch attended := s.attended(); {
-		case s.unsent.Load() > 0:
+		case s.teller.any():
 			s.unlock() // a system call
 			s.flush()
 			s.mu.Lock()
@@ -135,7 +135,7 @@ func (w *worker) setRunning(v bool) {
 // later, from elsewhere, with the request.
 func (w *worker) execute(r *request) (done bool) {
 	s := w.s
-	if s.mustTell(w.clock()) {
+	if s.teller.due(w.clock(), s.cost.Load()) {
 		s.flush()
 	}
 	r.call.Thread, r.worker = &w.thread, w

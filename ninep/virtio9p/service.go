@@ -310,6 +310,14 @@ func (s *service) disableKick() {
 
 // wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false.
 func (s *service) wait(w *worker) {
+	if w.clock()-w.scheduled > timeSlice {
+		s.unlock()
+		runtime.Gosched()
+		s.mu.Lock()
+		w.now = 0
+		w.scheduled = w.clock()
+		return // something may have come
+	}
 	if p := s.poller(); p.max > 0 {
 		empty := w.clock()
 		defer func() { p.adapt(w.clock() - empty) }()
@@ -318,14 +326,6 @@ func (s *service) wait(w *worker) {
 		}
 	}
 	began := w.clock()
-	if began-w.scheduled > timeSlice {
-		s.unlock()
-		runtime.Gosched()
-		s.mu.Lock()
-		w.now = 0
-		w.scheduled = w.clock()
-		return
-	}
 	if s.enableKick() {
 		s.disableKick()
 		return // one came just now
@@ -337,7 +337,7 @@ func (s *service) wait(w *worker) {
 	s.asleep--
 	w.now = 0
 	if now := w.clock(); now-began > timeSlice {
-		w.scheduled = now // the monitor sees to threads that wait for so long
+		w.scheduled = now // its monitor sees to threads that wait for so long
 	}
 	s.disableKick()
 }

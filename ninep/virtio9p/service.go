@@ -311,10 +311,7 @@ func (s *service) disableKick() {
 // wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false.
 func (s *service) wait(w *worker) {
 	if w.clock()-w.scheduled > timeSlice {
-		s.unlock()
-		runtime.Gosched()
-		s.mu.Lock()
-		w.now = 0
+		w.away(runtime.Gosched)
 		w.scheduled = w.clock()
 		return // something may have come
 	}
@@ -331,13 +328,10 @@ func (s *service) wait(w *worker) {
 		return // one came just now
 	}
 	s.asleep++
-	s.unlock()
-	s.q.Wait(-1)
-	s.mu.Lock()
+	w.away(func() { s.q.Wait(-1) })
 	s.asleep--
-	w.now = 0
 	if now := w.clock(); now-began > timeSlice {
-		w.scheduled = now // its monitor sees to threads that wait for so long
+		w.scheduled = now // Go sees to threads that wait for so long
 	}
 	s.disableKick()
 }
@@ -345,11 +339,8 @@ func (s *service) wait(w *worker) {
 // park puts a worker to sleep until there is something for it. Preconditions: s.mu is held.
 func (s *service) park(w *worker) {
 	s.idle = append(s.idle, w)
-	s.unlock()
-	w.parked.sleep()
-	s.mu.Lock()
+	w.away(w.parked.sleep)
 	w.come()
-	w.now = 0
 }
 
 // flush tells the driver of the replies that it has not been told of.

@@ -95,10 +95,7 @@ func (w *worker) next(last *request) *request {
 		}
 		switch attended := s.attended(); {
 		case s.teller.any():
-			s.unlock() // a system call
-			s.flush()
-			s.mu.Lock()
-			w.now = 0
+			w.away(s.flush)
 		case attended && len(s.idle) >= keepIdle:
 			return nil
 		case attended:
@@ -109,6 +106,15 @@ func (w *worker) next(last *request) *request {
 	}
 	s.flush()
 	return nil
+}
+
+// away runs what may take long, a system call, without service.mu. Preconditions: service.mu is
+// held.
+func (w *worker) away(f func()) {
+	w.s.unlock()
+	f()
+	w.s.mu.Lock()
+	w.now = 0
 }
 
 // come is called when a worker has come that may have been roused or started.

@@ -56,16 +56,13 @@ func WriteFile(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	for page := range slices.Chunk(content, pageSize) {
+	for page := range slices.Chunk(content, os.Getpagesize()) {
 		if _, err := f.Write(page); err != nil {
 			return errors.Join(err, f.Close())
 		}
 	}
 	return f.Close()
 }
-
-// pageSize is what the kernel caches files in at least, in bytes.
-const pageSize = 4096
 
 // Make makes the tree in a directory, with the files of so many slots, and of so many of
 // these the large ones. That is not less than the depth of what is then measured.

@@ -30,7 +30,7 @@ round=0
 mkdir load
 "$guest" writers -n 2 load &
 while [ ! -e stop ]; do
-	"$guest" fsx -nolinks -ops 200 -seed $round random
+	"$guest" fsx -nolinks -map read -ops 200 -seed $round random
 	rm -r random random.state
 	mkdir many
 	(cd many && seq $many | xargs touch && ls -l >/dev/null)

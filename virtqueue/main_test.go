@@ -7,9 +7,10 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/test/leaks"
 )
 
 // memfdName is in the name of every memory file of these tests, so that a mapping that was
@@ -18,41 +19,12 @@ const memfdName = "virtqueue-test"
 
 // TestMain fails when the tests leave file descriptors open or guest memory mapped.
 func TestMain(m *testing.M) {
-	// The runtime opens its poller's fds at the first use, and keeps them.
-	if r, w, err := os.Pipe(); err == nil {
-		_ = r.SetDeadline(time.Now())
-		_, _ = r.Close(), w.Close()
-	}
-	before := openFiles()
-	code := m.Run()
-	if code == 0 {
-		for fd, name := range openFiles() {
-			// The profiles and the fuzzing engine's files are the testing package's.
-			if before[fd] == "" && !strings.HasPrefix(name, "/") {
-				fmt.Fprintf(os.Stderr, "fd %s is left open: %s\n", fd, name)
-				code = 1
-			}
-		}
-		if maps, err := os.ReadFile("/proc/self/maps"); err == nil && strings.Contains(string(maps), memfdName) {
-			fmt.Fprintln(os.Stderr, "guest memory is left mapped")
-			code = 1
-		}
+	code := leaks.Run(m)
+	if maps, err := os.ReadFile("/proc/self/maps"); err == nil && code == 0 && strings.Contains(string(maps), memfdName) {
+		fmt.Fprintln(os.Stderr, "guest memory is left mapped")
+		code = 1
 	}
 	os.Exit(code)
-}
-
-func openFiles() map[string]string {
-	files := map[string]string{}
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return files
-	}
-	for _, e := range entries {
-		if name, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
-			files[e.Name()] = name
-		}
-	}
-	return files
 }
 
 // eventfd returns a non-blocking eventfd that is closed at the end of the test.

@@ -5,10 +5,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
+
+	"vhost-user-9p/test/leaks"
 )
 
 // asDaemon in the environment makes the test binary the daemon.
@@ -26,27 +26,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	before := openFiles()
-	status := m.Run()
+	status := leaks.Run(m)
 	_ = os.RemoveAll(state)
-	if after := openFiles(); status == 0 && len(after) > len(before) {
-		fmt.Fprintf(os.Stderr, "files left open: before %v, after %v\n", before, after)
-		status = 1
-	}
 	os.Exit(status)
-}
-
-// openFiles lists what the process has open, but for what Go's runtime opens once.
-func openFiles() []string {
-	links, _ := filepath.Glob("/proc/self/fd/*")
-	var files []string
-	for _, l := range links {
-		target, err := os.Readlink(l)
-		if err == nil && target != "anon_inode:[eventpoll]" && target != "anon_inode:[eventfd]" {
-			files = append(files, target)
-		}
-	}
-	return files
 }
 
 // outcome is what a run of the program did.

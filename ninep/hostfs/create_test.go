@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
+	"vhost-user-9p/test/leaks"
 )
 
 const excl = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL
@@ -292,7 +293,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	var old unix.Rlimit
 	r.must(unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
 	limit := old
-	limit.Cur = uint64(len(openFDs()) + 40)
+	limit.Cur = uint64(len(leaks.Descriptors()) + 40)
 	r.must(unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	defer func() { r.must(unix.Setrlimit(unix.RLIMIT_NOFILE, &old)) }()
 	var files []*file

@@ -16,6 +16,7 @@ import (
 
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/ninetest"
+	"vhost-user-9p/test/leaks"
 )
 
 func lock(client string, proc uint32, typ ninep.LockType, start, length uint64) *ninep.Lock {
@@ -68,7 +69,7 @@ func TestLocksBetweenGuests(t *testing.T) {
 func TestLocksGoWithTheFid(t *testing.T) {
 	r := newRig(t)
 	r.put("f", "")
-	fds := len(openFDs())
+	fds := len(leaks.Descriptors())
 	f, _, err := r.walkFrom(r.root, "f")
 	r.must(err)
 	_, err = f.Open(r.c, unix.O_RDWR)
@@ -100,7 +101,7 @@ func TestLocksGoWithTheFid(t *testing.T) {
 	if s := r.fs.Stats(); s.LockedFiles != 0 || s.LockOwners != 0 || s.Locks != 0 {
 		t.Errorf("left over: %+v", s)
 	}
-	if n := len(openFDs()) - fds; n != 2 {
+	if n := len(leaks.Descriptors()) - fds; n != 2 {
 		t.Errorf("%d descriptors, not 2", n)
 	}
 	r.tryLock(other, lock("b", 1, wr, 0, 0), granted)

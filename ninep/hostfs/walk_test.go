@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
+	"vhost-user-9p/test/leaks"
 )
 
 func TestWalk(t *testing.T) {
@@ -264,14 +265,14 @@ func TestNodesAreShared(t *testing.T) {
 	r := newRig(t)
 	r.put("f", "")
 	r.must(os.Link(r.path("f"), r.path("g")))
-	before := len(openFDs())
+	before := len(leaks.Descriptors())
 	var files []*file
 	for _, name := range []string{"f", "g", "f", "g"} {
 		f, _, err := r.walkFrom(r.root, name)
 		r.must(err)
 		files = append(files, f)
 	}
-	if n := len(openFDs()) - before; n != 1 {
+	if n := len(leaks.Descriptors()) - before; n != 1 {
 		t.Errorf("%d descriptors for one file", n)
 	}
 	for _, f := range files {
@@ -283,7 +284,7 @@ func TestNodesAreShared(t *testing.T) {
 		f.Close()
 	}
 	r.fs.Reset()
-	if n := len(openFDs()) - before; n != 0 {
+	if n := len(leaks.Descriptors()) - before; n != 0 {
 		t.Errorf("%d descriptors left", n)
 	}
 }

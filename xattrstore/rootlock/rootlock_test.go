@@ -4,42 +4,17 @@ package rootlock
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/test/leaks"
 )
 
-// TestMain fails when a test leaves a file descriptor open.
-func TestMain(m *testing.M) {
-	before := openFiles()
-	code := m.Run()
-	for fd, target := range openFiles() {
-		// The runtime opens its poller when it needs it, and keeps it.
-		if before[fd] != target && !strings.HasPrefix(target, "anon_inode:[event") {
-			fmt.Fprintf(os.Stderr, "leaked fd %s: %s\n", fd, target)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-func openFiles() map[string]string {
-	files := make(map[string]string)
-	const dir = "/proc/self/fd"
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		// The descriptor that reads the list is gone by now.
-		if target, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
-			files[e.Name()] = target
-		}
-	}
-	return files
-}
+func TestMain(m *testing.M) { os.Exit(leaks.Run(m)) }
 
 // open returns a Lock of the directory path, by a descriptor with the flags.
 func open(t testing.TB, path string, flags int) *Lock {

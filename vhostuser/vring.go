@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"vhost-user-9p/virtqueue"
 )
 
@@ -128,14 +126,7 @@ func (v *vring) reset() {
 
 // signalErr tells the front end that the ring does not work.
 func (v *vring) signalErr() {
-	if v.err < 0 {
-		return
-	}
-	// The fd's flags are the front end's: ask before a write that could block.
-	p := []unix.PollFd{{Fd: int32(v.err), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(p, 0); err == nil && n == 1 && p[0].Revents&unix.POLLOUT != 0 {
-		_, _ = unix.Write(v.err, u64Payload(1))
-	}
+	virtqueue.Signal(v.err)
 }
 
 func (s *session) running() bool {

@@ -55,6 +55,13 @@ func fdType(fd int) uint32 {
 	return st.Mode & unix.S_IFMT
 }
 
+// Signal writes an event to fd, which is an eventfd, or a pipe or socket that stands for one;
+// -1: nobody wants to know. It never blocks, whatever the fd's flags are.
+func Signal(fd int) {
+	n := newNotifier(fd)
+	n.signal()
+}
+
 // signal never blocks and has no error worth telling: an event that is already pending is
 // as good as two (EAGAIN), and a peer that has gone (EPIPE) does not wait.
 func (n *notifier) signal() {

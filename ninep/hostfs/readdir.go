@@ -57,7 +57,7 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 		}
 		d.pos, d.lost = off, false
 	}
-	for added := false; ; {
+	for added, again := false, false; ; {
 		// If there is room for little, more is read than may fit, to get on at all.
 		size := min(batchSize(w.Remaining()), bufSize)
 		if size < maxDirent {
@@ -75,6 +75,16 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 			return e
 		}
 		if n == 0 {
+			// ext4 finds nothing at the beginning when all that a descriptor was asked for
+			// before is what comes after the end, as one that was opened again may have
+			// been. The next time it does: and there is a dot entry, if nothing else.
+			if d.pos == 0 && !again {
+				again = true
+				if e := lseek(fd, 0); e != 0 {
+					return e
+				}
+				continue
+			}
 			return nil
 		}
 		for buf = buf[:n]; len(buf) > 0; {

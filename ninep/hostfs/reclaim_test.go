@@ -440,6 +440,10 @@ func TestColdOpenFile(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("%d entries are missing", len(want))
 	}
+	// The present descriptor has only been asked what comes after the end.
+	if n := len(r.list(d, 1000)); n != 302 {
+		t.Errorf("from the beginning again: %d entries, want 302", n)
+	}
 
 	r.put("log", "to be cut off")
 	f := r.open(unix.O_WRONLY|unix.O_APPEND|unix.O_TRUNC, "log")

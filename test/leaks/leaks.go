@@ -4,7 +4,6 @@
 package leaks
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -16,7 +15,7 @@ import (
 // patience is how long goroutines of tests that have ended may take to close theirs.
 const patience = time.Second
 
-// Run runs the tests of m, and returns their exit status: 1 if they pass, but leave
+// Run runs the tests of m, and returns their exit status: not 0 either if they leave
 // descriptors open, which it names.
 func Run(m *testing.M) int {
 	// Go's runtime opens its poller's descriptors at the first use, and keeps them.
@@ -26,32 +25,22 @@ func Run(m *testing.M) int {
 	}
 	before := Descriptors()
 	code := m.Run()
-	// The fuzzing engine and the profiles of the processor and of events are files that the
-	// testing package does not close.
-	if code != 0 || set("test.fuzz") || set("test.fuzzworker") || set("test.cpuprofile") || set("test.trace") {
-		return code
-	}
-	left := Descriptors()
-	for end := time.Now().Add(patience); ; left = Descriptors() {
-		maps.DeleteFunc(left, func(fd, target string) bool { return before[fd] == target })
-		if len(left) == 0 {
-			return 0
-		}
-		if time.Now().After(end) {
-			break
-		}
+	left := since(before)
+	for end := time.Now().Add(patience); len(left) > 0 && time.Now().Before(end); left = since(before) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	for fd, target := range left {
 		fmt.Fprintf(os.Stderr, "descriptor %s is left open: %s\n", fd, target)
+		code = max(code, 1)
 	}
-	return 1
+	return code
 }
 
-// set reports whether a flag of the tests was given.
-func set(name string) bool {
-	f := flag.Lookup(name)
-	return f != nil && f.Value.String() != f.DefValue
+// since returns what is open, and was not before.
+func since(before map[string]string) map[string]string {
+	left := Descriptors()
+	maps.DeleteFunc(left, func(fd, target string) bool { return before[fd] == target })
+	return left
 }
 
 // Descriptors returns what each descriptor of the process is: the file, or its kind.

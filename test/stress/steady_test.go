@@ -25,6 +25,7 @@ func TestSteady(t *testing.T) {
 	// At a time; how many of them are open depends on how fast they are made, since a file stays
 	// open for a moment.
 	const many = 500
+	// Mappings are only read with two processors: see docs/testing.md.
 	g := rig.UML(t, d, rig.GuestConfig{Cache: "mmap", CPUs: 2, Script: fmt.Sprintf(`many=%d`, many) + `
 round=0
 mkdir load

@@ -42,7 +42,7 @@ func (f *file) Read(c *ninep.Call, dst []unix.Iovec, off uint64) (int, error) {
 	}
 	done := 0
 	for left > 0 {
-		n, e := preadv2(fd, dst[:min(len(dst), maxIovecs)], off+uint64(done), flags)
+		n, e := preadv(fd, dst[:min(len(dst), maxIovecs)], off+uint64(done), flags)
 		switch {
 		case e == 0:
 		case e == unix.EAGAIN && flags != 0:
@@ -98,7 +98,7 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 	}
 	done := 0
 	for left > 0 {
-		n, e := pwritev2(fd, src[:min(len(src), maxIovecs)], off+uint64(done), 0)
+		n, e := pwritev(fd, src[:min(len(src), maxIovecs)], off+uint64(done))
 		switch {
 		case e == 0:
 		case done > 0 && e != unix.EFAULT:
@@ -124,7 +124,7 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 }
 
 // total returns the number of bytes in iov. EINVAL if a file cannot have them at
-// off: to preadv2, -1 would mean the descriptor's own position.
+// off: to preadv2(2), -1 would mean the descriptor's own position.
 func total(iov []unix.Iovec, off uint64) (int, unix.Errno) {
 	n := 0
 	for i := range iov {

@@ -149,16 +149,25 @@ func openError(e unix.Errno) unix.Errno {
 // openat and openat2 opened is closed by descriptors.close.
 func closeFD(fd int32) { _, _, _ = unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
-func preadv2(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
+// preadv reads at off, with flags of preadv2(2).
+func preadv(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
 	n, e := syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
 		uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
 	return int(n), e
 }
 
-func pwritev2(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
-	n, e := syscall6(unix.SYS_PWRITEV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
-		uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
-	return int(n), e
+// pwritev writes at off. One piece, as a page is, is written in less time if the kernel need
+// not fetch the iovec.
+func pwritev(fd int32, iov []unix.Iovec, off uint64) (n int, e unix.Errno) {
+	var r uintptr
+	if len(iov) == 1 {
+		r, e = syscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(iov[0].Base)),
+			uintptr(iov[0].Len), uintptr(off), 0, 0)
+	} else {
+		r, e = syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
+			uintptr(len(iov)), uintptr(off), 0, 0)
+	}
+	return int(r), e
 }
 
 // skip takes the first n bytes off v.

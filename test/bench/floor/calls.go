@@ -95,7 +95,7 @@ func opendir(s *slot) {
 func readdir(s *slot) { s.getdents64(s.opened) }
 
 func read(s *slot)  { s.preadv2(s.fd, s.at.Next()) }
-func write(s *slot) { s.pwritev2(s.fd, s.at.Next()) }
+func write(s *slot) { s.pwrite(s.fd, s.at.Next()) }
 func fsync(s *slot) { s.fsync(s.fd) }
 
 // slots readies a case.

@@ -123,10 +123,10 @@ func (s *slot) preadv2(fd int, off uint64) {
 	}
 }
 
-func (s *slot) pwritev2(fd int, off uint64) {
-	n, _, e := unix.RawSyscall6(unix.SYS_PWRITEV2, uintptr(fd), uintptr(unsafe.Pointer(&s.iov[0])), 1, uintptr(off), 0, 0)
+func (s *slot) pwrite(fd int, off uint64) {
+	n, _, e := unix.RawSyscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(s.iov[0].Base)), uintptr(s.iov[0].Len), uintptr(off), 0, 0)
 	if e != 0 || uint64(n) != s.iov[0].Len {
-		failure("pwritev2", e)
+		failure("pwrite", e)
 	}
 }
 

@@ -5,7 +5,8 @@
 //
 // Everything that it starts ends with the test, by the process's own id. Every wait has
 // a deadline. When a test fails, the ends of the guest's console and output and of the
-// daemon's log are shown.
+// daemon's log are shown; when a guest takes too long, also the daemon's metrics and stacks, and
+// in User-mode Linux what each of the guest's tasks waits for.
 //
 // # What is tested
 //

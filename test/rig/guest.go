@@ -295,10 +295,17 @@ func (g *Guest) await(what string, timeout time.Duration, f func() bool) {
 			g.t.Fatalf("%s has ended (%v) before this: %s", g.name, g.process.cmd.ProcessState, what)
 		}
 		if time.Now().After(deadline) {
-			g.daemon.dump()
+			g.dump()
 			g.t.Fatalf("%s: not in %v: %s", g.name, timeout, what)
 		}
 	}
+}
+
+// dump shows what the guest and the daemon were doing when something took too long.
+func (g *Guest) dump() {
+	g.t.Helper()
+	g.showTasks()
+	g.daemon.dump()
 }
 
 // WaitFor waits until the guest has written a line n times.
@@ -332,6 +339,7 @@ func (g *Guest) Wait(timeout time.Duration) string {
 	g.t.Helper()
 	began := time.Now()
 	if _, err := g.process.wait(timeout); err != nil {
+		g.dump()
 		g.t.Fatalf("%s: %v", g.name, err)
 	}
 	status := g.process.cmd.ProcessState.String()

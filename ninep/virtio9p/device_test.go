@@ -5,10 +5,13 @@ package virtio9p_test
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,6 +118,49 @@ func TestBlockingOneAtATimeStaysOnOneThread(t *testing.T) {
 	if n := r.dev.Stats().Threads.Load(); n > 8 {
 		t.Errorf("%d worker threads, want 8 at most", n)
 	}
+}
+
+// Operations that block and others in turn, one at a time, are executed by two threads: one that
+// has just told the driver of a reply will see to the ring while the next request blocks.
+func TestBlockingInTurnTakesTwoThreads(t *testing.T) {
+	const requests = 4000
+	var by []int
+	// A thread that loses its processor while it executes looks like one that blocks: on a busy
+	// machine it is tried again.
+	for range 5 {
+		by = inTurn(t, requests)
+		if len(by) <= 2 || by[2] < requests/20 {
+			return
+		}
+	}
+	t.Errorf("%v requests were executed by a thread each, want nearly all by two", by)
+}
+
+// inTurn makes requests of which every second blocks, one at a time, and returns how many of them
+// each thread executed, the largest number first.
+func inTurn(t *testing.T, requests int) []int {
+	var mu sync.Mutex
+	executed := map[int]int{}
+	n := 0
+	r := newRig(t, &fake{getattr: func(c *ninep.Call) error {
+		mu.Lock()
+		executed[unix.Gettid()]++
+		n++
+		blocks := n%2 == 0
+		mu.Unlock()
+		if blocks {
+			c.Transport.WillBlock(c)
+			time.Sleep(50 * time.Microsecond)
+		}
+		return nil
+	}})
+	r.attach()
+	for range requests {
+		expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return slices.SortedFunc(maps.Values(executed), func(a, b int) int { return b - a })
 }
 
 // untilAsleep waits until a thread of this process sleeps in the kernel.

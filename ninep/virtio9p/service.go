@@ -48,7 +48,7 @@ type service struct {
 	looking  bool      // somebody looks at the ring until a request comes
 	asleep   int       // workers that wait for the kick: maxAsleep at most
 	kicks    bool      // whether the driver is to kick
-	coming   int       // workers that were roused or started, and have not come yet
+	coming   int       // workers that will look at the ring in a moment: roused, started, telling the driver
 	idle     []*worker // parked, the last one first
 	roused   *worker   // no longer, and to be woken by unlock; others by its roused
 	workers  []*worker
@@ -311,7 +311,7 @@ func (s *service) disableKick() {
 // wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false.
 func (s *service) wait(w *worker) {
 	if w.clock()-w.scheduled > timeSlice {
-		w.away(runtime.Gosched)
+		w.soonBack(runtime.Gosched)
 		w.scheduled = w.clock()
 		return // something may have come
 	}

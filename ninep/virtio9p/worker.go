@@ -95,7 +95,7 @@ func (w *worker) next(last *request) *request {
 		}
 		switch attended := s.attended(); {
 		case s.teller.any():
-			w.away(s.flush)
+			w.soonBack(s.flush)
 		case attended && len(s.idle) >= keepIdle:
 			return nil
 		case attended:
@@ -115,6 +115,15 @@ func (w *worker) away(f func()) {
 	f()
 	w.s.mu.Lock()
 	w.now = 0
+}
+
+// soonBack is away for a moment only, even if the driver takes this processor meanwhile: who finds
+// then that its operation blocks need not have another worker look at the ring. Preconditions:
+// service.mu is held.
+func (w *worker) soonBack(f func()) {
+	w.s.coming++
+	w.away(f)
+	w.s.coming--
 }
 
 // come is called when a worker has come that may have been roused or started.

@@ -18,7 +18,7 @@ const (
 	// worthHelp is how long the requests that are left must take, in nanoseconds, for
 	// another thread to be woken for them: more than it takes to wake one.
 	worthHelp = 250_000
-	// maxAsleep is how many threads wait for the kick at a time: one more than needed, so that
+	// maxAsleep is how many threads come to wait for the kick: one more than needed, so that
 	// who finds that its operation blocks need not wake another to take over. The kernel
 	// wakes the one that came last.
 	maxAsleep = 2
@@ -27,7 +27,7 @@ const (
 	// take the P away in the middle of a system call, and then look every 20 us for more.
 	timeSlice = 8_000_000
 	// slowCost is the time of an operation, in nanoseconds, from which on a thread that
-	// has nothing to do waits for kicks, although another one that works will look at
+	// has nothing to do asks for kicks, although another one that works will look at
 	// the ring when it is done.
 	slowCost = 50_000
 )
@@ -46,7 +46,7 @@ type service struct {
 	mu       sync.Mutex
 	stopping bool
 	looking  bool      // somebody looks at the ring until a request comes
-	asleep   int       // workers that wait for the kick: maxAsleep at most
+	asleep   int       // workers that wait for the kick: maxAsleep, one more after looking in vain
 	kicks    bool      // whether the driver is to kick
 	coming   int       // workers that will look at the ring in a moment: roused, started, telling the driver
 	idle     []*worker // parked, the last one first
@@ -248,10 +248,10 @@ func (s *service) helpMore() {
 	}
 }
 
-// attended reports whether the ring can do without the worker that asks: somebody looks at it,
-// or executes and is soon done, or enough wait for the kick. Preconditions: s.mu is held.
+// attended reports whether somebody looks at the ring, or executes and is soon done.
+// Preconditions: s.mu is held.
 func (s *service) attended() bool {
-	return s.looking || s.asleep == maxAsleep || s.running > 0 && s.cost.Load() < slowCost
+	return s.looking || s.running > 0 && s.cost.Load() < slowCost
 }
 
 // help sees to it that another thread looks at the ring. Preconditions: s.mu is held.
@@ -308,7 +308,8 @@ func (s *service) disableKick() {
 	s.q.DisableKick()
 }
 
-// wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false.
+// wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false, fewer
+// than maxAsleep are asleep.
 func (s *service) wait(w *worker) {
 	if w.clock()-w.scheduled > timeSlice {
 		w.soonBack(runtime.Gosched)
@@ -322,11 +323,17 @@ func (s *service) wait(w *worker) {
 			return
 		}
 	}
-	began := w.clock()
 	if s.enableKick() {
 		s.disableKick()
 		return // one came just now
 	}
+	s.sleep(w)
+}
+
+// sleep waits for the kick, which somebody else will ask for when there is need. Preconditions:
+// s.mu is held.
+func (s *service) sleep(w *worker) {
+	began := w.clock()
 	s.asleep++
 	w.away(func() { s.q.Wait(-1) })
 	s.asleep--

@@ -96,12 +96,16 @@ func (w *worker) next(last *request) *request {
 		switch attended := s.attended(); {
 		case s.teller.any():
 			w.soonBack(s.flush)
-		case attended && len(s.idle) >= keepIdle:
-			return nil
-		case attended:
-			s.park(w)
-		default:
+		case s.asleep < maxAsleep && attended:
+			s.sleep(w)
+		case s.asleep < maxAsleep:
 			s.wait(w)
+		case !attended && !s.kicks && s.enableKick():
+			s.disableKick() // one came just now
+		case len(s.idle) >= keepIdle:
+			return nil
+		default:
+			s.park(w)
 		}
 	}
 	s.flush()

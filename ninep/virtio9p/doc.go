@@ -12,7 +12,8 @@
 // the same thread goes on serving: the kernel wakes the one that came last.
 //
 // The other one that waits has the driver's next kick, or is called if there are chains
-// already, and if nobody waits a parked worker is woken, or one more started, only
+// already; and if nobody waits, nor will look at the ring in a moment, a parked worker is woken,
+// or one more started, only
 //
 //   - when chains are left after one was taken that will take longer than worthHelp, and
 //     fewer workers run than may,

@@ -5,6 +5,7 @@ package virtio9p_test
 import (
 	"bytes"
 	"encoding/binary"
+	"log/slog"
 	"maps"
 	"os"
 	"runtime"
@@ -276,6 +277,35 @@ func testStopDrains(t *testing.T, newRig rigMaker) {
 }
 
 // A guest may be stopped and continued for ever.
+// A worker that looks at the ring when the queue is to stop ends as well, although the kick that
+// stops it has woken another one.
+func TestStopWhileOneLooks(t *testing.T) {
+	r := newRigConfig(t, virtio9p.Config{
+		Tag:  "share",
+		Poll: time.Second,
+		Session: ninep.NewSession(ninep.Config{Logger: slog.New(slog.DiscardHandler), Backend: &fake{getattr: func(c *ninep.Call) error {
+			c.Transport.WillBlock(c) // a second worker waits for the kick
+			return nil
+		}}}),
+	})
+	r.attach()
+	for range 300 {
+		for range 20 { // until it looks for as long as it takes
+			expect(t, r.roundTrip(getattrMsg(1)), tGetattr)
+		}
+		stopped := make(chan uint32)
+		go func() { stopped <- r.stop() }()
+		select {
+		case base := <-stopped:
+			r.resume(base)
+		case <-time.After(timeout):
+			r.queue.Kick()
+			<-stopped
+			t.Fatal("the queue does not stop")
+		}
+	}
+}
+
 func TestStopLeavesNothingBehind(t *testing.T) { layouts(t, testStopLeavesNothingBehind) }
 
 func testStopLeavesNothingBehind(t *testing.T, newRig rigMaker) {

@@ -319,8 +319,8 @@ func (s *service) wait(w *worker) {
 	if p := s.poller(); p.max > 0 {
 		empty := w.clock()
 		defer func() { p.adapt(w.clock() - empty) }()
-		if p.window > 0 && s.look(w, empty+p.window) {
-			return
+		if p.window > 0 && (s.look(w, empty+p.window) || s.stopping) {
+			return // at a stop too: its kick may have woken another worker
 		}
 	}
 	if s.enableKick() {

@@ -276,7 +276,6 @@ func testStopDrains(t *testing.T, newRig rigMaker) {
 	expect(t, r.reply(4, n), tGetattr)
 }
 
-// A guest may be stopped and continued for ever.
 // A worker that looks at the ring when the queue is to stop ends as well, although the kick that
 // stops it has woken another one.
 func TestStopWhileOneLooks(t *testing.T) {
@@ -306,6 +305,7 @@ func TestStopWhileOneLooks(t *testing.T) {
 	}
 }
 
+// A guest may be stopped and continued for ever.
 func TestStopLeavesNothingBehind(t *testing.T) { layouts(t, testStopLeavesNothingBehind) }
 
 func testStopLeavesNothingBehind(t *testing.T, newRig rigMaker) {

@@ -330,8 +330,8 @@ func (s *service) wait(w *worker) {
 	s.sleep(w)
 }
 
-// sleep waits for the kick, which somebody else will ask for when there is need. Preconditions:
-// s.mu is held.
+// sleep waits for the kick, which the driver has been asked for, or will be by somebody else when
+// there is need. Preconditions: s.mu is held.
 func (s *service) sleep(w *worker) {
 	began := w.clock()
 	s.asleep++

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,28 +14,24 @@ import (
 // A Chain is one buffer that the driver made available: what the device may read, then
 // what it may write. Chains are reused; Pop empties them.
 type Chain struct {
-	// Readable and Writable are adjacent pieces of guest memory, merged where they
-	// touch. ReadLen and WriteLen are their lengths in bytes.
+	// Readable and Writable are pieces of guest memory, each in one region, and merged where
+	// one follows another there. ReadLen and WriteLen are their lengths in bytes.
 	Readable, Writable []unix.Iovec
 	ReadLen, WriteLen  int
 
 	head    uint16
-	descs   uint32   // descriptors that it takes up in a packed ring
-	writing bool     // a device-writable descriptor was seen
-	writes  []extent // where Writable lies for the guest, for the dirty log
-	end     uint64   // guest-physical address at which the last piece ends
-	room    uint64   // bytes that its region has from there on
+	descs   uint32 // descriptors that it takes up in a packed ring
+	writing bool   // a device-writable descriptor was seen
+	end     uint64 // guest-physical address at which the last piece ends
+	room    uint64 // bytes that its region has from there on
 }
-
-// extent is a range of guest-physical memory.
-type extent struct{ addr, len uint64 }
 
 // Head returns the index of the chain's first descriptor, in a packed ring its buffer ID,
 // which identifies it among the chains in flight.
 func (c *Chain) Head() uint16 { return c.head }
 
 func (c *Chain) reset() {
-	c.Readable, c.Writable, c.writes = emptied(c.Readable), emptied(c.Writable), emptied(c.writes)
+	c.Readable, c.Writable = emptied(c.Readable), emptied(c.Writable)
 	c.ReadLen, c.WriteLen, c.writing, c.room = 0, 0, false, 0
 }
 
@@ -42,7 +39,7 @@ func (c *Chain) reset() {
 // driver uses, but a buffer of a hostile one has as many as there are regions.
 const keepPieces = 2048
 
-func emptied[T any](s []T) []T {
+func emptied(s []unix.Iovec) []unix.Iovec {
 	if cap(s) > keepPieces {
 		return nil
 	}
@@ -89,32 +86,53 @@ type desc struct {
 	flags, next uint16
 }
 
-func (s shared) desc(i int) desc {
-	lo, hi, n, fn := s.quad(i * descSize)
+func (t descTable) desc(i int) desc {
+	p := &t[i]
+	last := atomic.LoadUint32(&p[3])
 	return desc{
-		addr:  uint64(hi)<<32 | uint64(lo),
-		len:   n,
-		flags: uint16(fn),
-		next:  uint16(fn >> 16),
+		addr:  uint64(atomic.LoadUint32(&p[1]))<<32 | uint64(atomic.LoadUint32(&p[0])),
+		len:   atomic.LoadUint32(&p[2]),
+		flags: uint16(last),
+		next:  uint16(last >> 16),
 	}
 }
 
 // walker collects the descriptors of one chain.
 type walker struct {
-	mem      *Memory
 	indirect bool // negotiated
+	mem      *Memory
+	near     *Region // of mem, in which the last descriptor pointed: the next one most often does
 	// table holds an indirect table that is not aligned, or not in one region: copied.
 	table []byte
 }
 
-// walk follows the chain that starts at head in the descriptor table ring.
-func (w *walker) walk(c *Chain, ring shared, head uint16) error {
-	table, size := ring, len(ring)/descSize
-	i, inIndirect := int(head), false
-	for n := 0; ; n++ {
-		if n >= size {
-			return errDescLoop
+// use has w look things up in mem.
+func (w *walker) use(mem *Memory) {
+	if w.mem != mem {
+		w.mem, w.near = mem, &nowhere
+	}
+}
+
+// nowhere is a region that holds no address.
+var nowhere Region
+
+// region returns the region that a guest-physical address lies in, nil if there is none.
+func (w *walker) region(addr uint64) *Region {
+	if addr-w.near.guestAddr >= uint64(len(w.near.mem)) {
+		r := w.mem.region(addr)
+		if r == nil {
+			return nil
 		}
+		w.near = r
+	}
+	return w.near
+}
+
+// walk follows the chain that starts at head in the descriptor table ring.
+func (w *walker) walk(c *Chain, ring descTable, head uint16) error {
+	table, size := ring, len(ring)
+	i, inIndirect := int(head), false
+	for left := size; left > 0; left-- {
 		d := table.desc(i)
 		if d.flags&descIndirect != 0 {
 			switch {
@@ -130,10 +148,11 @@ func (w *walker) walk(c *Chain, ring shared, head uint16) error {
 			if table, err = w.indirectTable(d, max(minIndirect, size)); err != nil {
 				return err
 			}
-			size, i, n, inIndirect = len(table)/descSize, 0, -1, true
+			size = len(table)
+			i, left, inIndirect = 0, size+1, true
 			continue
 		}
-		if err := c.add(w.mem, d); err != nil {
+		if err := w.add(c, d); err != nil {
 			return err
 		}
 		if d.flags&descNext == 0 {
@@ -143,35 +162,38 @@ func (w *walker) walk(c *Chain, ring shared, head uint16) error {
 			return errDescNext
 		}
 	}
+	return errDescLoop
 }
 
 // indirectTable returns the table that d points to, of at most limit descriptors.
-func (w *walker) indirectTable(d desc, limit int) (shared, error) {
+func (w *walker) indirectTable(d desc, limit int) (descTable, error) {
 	if d.len == 0 || d.len%descSize != 0 || d.len/descSize > uint32(limit) {
 		return nil, fmt.Errorf("%w: %d bytes", errIndirectLength, d.len)
 	}
-	b, _ := w.mem.guest(d.addr, uint64(d.len))
-	if len(b) == int(d.len) && shared(b).aligned(4) {
-		return shared(b), nil
+	if r := w.region(d.addr); r != nil {
+		if b := r.at(d.addr); len(b) >= int(d.len) && shared(b).aligned(4) {
+			return shared(b[:d.len]).descTable(), nil
+		}
 	}
 	w.table = w.table[:0]
 	for addr, rest := d.addr, uint64(d.len); rest > 0; {
-		b, _ := w.mem.guest(addr, rest)
-		if len(b) == 0 {
+		r := w.region(addr)
+		if r == nil {
 			return nil, errIndirectUnmapped
 		}
-		w.table = append(w.table, b...)
-		addr += uint64(len(b))
-		rest -= uint64(len(b))
+		b := r.at(addr)
+		n := min(rest, uint64(len(b)))
+		w.table = append(w.table, b[:n]...)
+		addr += n
+		rest -= n
 	}
-	return shared(w.table), nil
+	return shared(w.table).descTable(), nil
 }
 
 // add appends the buffer of one descriptor, which may lie in several regions.
-func (c *Chain) add(mem *Memory, d desc) error {
-	write := d.flags&descWrite != 0
+func (w *walker) add(c *Chain, d desc) error {
 	iovs, total := &c.Readable, &c.ReadLen
-	if write {
+	if d.flags&descWrite != 0 {
 		if !c.writing {
 			c.writing, c.room = true, 0
 		}
@@ -182,37 +204,28 @@ func (c *Chain) add(mem *Memory, d desc) error {
 	if *total += int(d.len); *total > maxChainBytes {
 		return errDescLength
 	}
+	addr, rest := d.addr, uint64(d.len)
 	// Drivers name the pages of a buffer one by one, most of which lie next to each other.
-	if n := uint64(d.len); d.addr == c.end && n < c.room {
-		(*iovs)[len(*iovs)-1].Len += n
-		if write {
-			c.writes[len(c.writes)-1].len += n
+	if addr == c.end && rest <= c.room {
+		if rest > 0 {
+			(*iovs)[len(*iovs)-1].Len += rest
+			c.end += rest
+			c.room -= rest
 		}
-		c.end += n
-		c.room -= n
 		return nil
 	}
-	for addr, rest := d.addr, uint64(d.len); rest > 0; {
-		b, room := mem.guest(addr, rest)
-		if len(b) == 0 {
+	for rest > 0 {
+		r := w.region(addr)
+		if r == nil {
 			return fmt.Errorf("%w: %#x", errDescUnmapped, addr)
 		}
-		n := uint64(len(b))
-		c.end, c.room = addr+n, room
-		if last := len(*iovs) - 1; last >= 0 && follows(&(*iovs)[last], b) {
-			(*iovs)[last].Len += n
-		} else {
-			*iovs = append(*iovs, iovec(b))
-		}
-		if write {
-			if last := len(c.writes) - 1; last >= 0 && c.writes[last].addr+c.writes[last].len == addr {
-				c.writes[last].len += n
-			} else {
-				c.writes = append(c.writes, extent{addr, n})
-			}
-		}
+		off := addr - r.guestAddr
+		room := r.Size() - off
+		n := min(rest, room)
+		*iovs = append(*iovs, unix.Iovec{Base: &r.mem[off], Len: n})
 		addr += n
 		rest -= n
+		c.end, c.room = addr, room-n
 	}
 	return nil
 }

@@ -17,9 +17,8 @@
 // are copied, then checked, and only the copy is used. A walk is bounded by the number
 // of descriptors that there can be. What is wrong with one chain costs that chain (it
 // is given back with length 0 and counted); what is wrong with the ring itself breaks
-// the queue for good. A page that is no longer there makes the thread panic, if it
-// runs under debug.SetPanicOnFault, with no lock held but the queue's own, which is
-// released; the caller then calls Break.
+// the queue for good. So does a page of it that is no longer there, if the thread that
+// finds out runs under debug.SetPanicOnFault, without which the process ends.
 //
 // # Lock order
 //

@@ -68,9 +68,8 @@ func (m *Memory) Unref() {
 // Regions returns the regions by guest address. The slice is not to be changed.
 func (m *Memory) Regions() []*Region { return m.regions }
 
-// guest returns the bytes at a guest-physical address up to n or the end of their region,
-// whichever comes first, and how much of the region follows; nil if nothing is there.
-func (m *Memory) guest(addr, n uint64) (b []byte, room uint64) {
+// region returns the region that a guest-physical address lies in, nil if there is none.
+func (m *Memory) region(addr uint64) *Region {
 	lo, hi := 0, len(m.regions)
 	for lo < hi { // the first region that starts above addr
 		mid := int(uint(lo+hi) >> 1)
@@ -81,19 +80,12 @@ func (m *Memory) guest(addr, n uint64) (b []byte, room uint64) {
 		}
 	}
 	if lo == 0 {
-		return nil, 0
+		return nil
 	}
-	r := m.regions[lo-1]
-	off := addr - r.guestAddr
-	if off >= uint64(len(r.mem)) {
-		return nil, 0
+	if r := m.regions[lo-1]; addr-r.guestAddr < r.Size() {
+		return r
 	}
-	b = r.mem[off:]
-	if uint64(len(b)) > n {
-		room = uint64(len(b)) - n
-		b = b[:n]
-	}
-	return b, room
+	return nil
 }
 
 // user returns the n bytes at a front-end address, which must lie in one region.

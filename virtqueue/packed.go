@@ -39,13 +39,14 @@ const (
 type packedRing struct {
 	size      uint32
 	eventIdx  bool
-	desc      shared
+	desc      descTable
 	driver    shared // driver area: its event suppression structure
 	device    shared // device area: ours
 	descGuest uint64 // guest-physical address of desc, for the dirty log
 
 	// The leader's.
 	next  uint32 // place of the next descriptor to take
+	seen  int    // lists from there on that were seen to be available
 	event uint32 // device area as last written
 
 	// Place of the next descriptor to use. Stored under Queue.mu; the leader looks at it too.
@@ -85,10 +86,11 @@ func newPackedRing(mem *Memory, cfg *Config) (*packedRing, error) {
 		eventIdx:  cfg.Features.Has(FeatureEventIdx),
 		descGuest: mem.guestAddr(cfg.DescAddr),
 	}
-	var err error
-	if p.desc, err = mem.part("descriptor ring", cfg.DescAddr, descSize*uint64(p.size), 4); err != nil {
+	desc, err := mem.part("descriptor ring", cfg.DescAddr, descSize*uint64(p.size), 4)
+	if err != nil {
 		return nil, err
 	}
+	p.desc = desc.descTable()
 	if p.driver, err = mem.part("driver area", cfg.AvailAddr, eventSize, 4); err != nil {
 		return nil, err
 	}
@@ -173,7 +175,7 @@ func (p *packedRing) base() uint32 {
 }
 
 // flags reads the flags of one descriptor.
-func (p *packedRing) flags(index uint32) uint16 { return p.desc.load16(int(index)*descSize + 14) }
+func (p *packedRing) flags(index uint32) uint16 { return uint16(p.desc.load(int(index), 3) >> 16) }
 
 // available reports whether flags say that the driver made the descriptor at a place available
 // (2.8.1): AVAIL is the wrap counter, and USED is not.
@@ -185,10 +187,20 @@ func (p *packedRing) available(at uint32, flags uint16) bool {
 	return flags&(descAvail|descUsed) == want
 }
 
-// pending reports whether a list is available. For the leader.
+// pending reports whether a list is available, one that was seen before or not. For the leader.
 func (p *packedRing) pending() bool {
+	if p.seen > 0 {
+		return true
+	}
 	index, _ := p.index(p.next)
 	return p.available(p.next, p.flags(index))
+}
+
+// look sees how many lists are available, unless some are known to be. For the leader.
+func (p *packedRing) look() {
+	if p.seen == 0 {
+		p.seen = p.waiting()
+	}
 }
 
 // waitingMax is how many descriptors are looked at to see how many lists wait.
@@ -197,10 +209,13 @@ const waitingMax = 32
 // waiting returns how many lists are available, as far as is looked. For the leader.
 func (p *packedRing) waiting() (n int) {
 	at := p.next
-	for range min(waitingMax, p.size) {
+	for i := range min(waitingMax, p.size) {
 		index, _ := p.index(at)
 		flags := p.flags(index)
 		if !p.available(at, flags) {
+			if i == 0 {
+				return 0
+			}
 			break
 		}
 		if flags&descNext == 0 {
@@ -221,8 +236,8 @@ func (p *packedRing) arrived(position uint16) bool {
 
 // packedDesc copies a descriptor of a packed ring out of shared memory. Its last fields are le16
 // id and le16 flags, where those of a split ring are flags and next.
-func (s shared) packedDesc(i int) (d desc, id uint16) {
-	d = s.desc(i)
+func (t descTable) packedDesc(i int) (d desc, id uint16) {
+	d = t.desc(i)
 	id, d.flags, d.next = d.flags, d.next, 0
 	return d, id
 }
@@ -241,7 +256,7 @@ func (q *Queue) takePacked(c *Chain) (bool, error) {
 		return false, nil
 	}
 	c.reset()
-	q.walker.mem = q.memory.Load()
+	q.walker.use(q.memory.Load())
 	// What is in flight is not the driver's to make available anew.
 	free := p.size - p.distance(p.used.Load(), p.next)
 	at := p.next
@@ -264,6 +279,10 @@ func (q *Queue) takePacked(c *Chain) (bool, error) {
 		if d.flags&descNext == 0 {
 			c.head, c.descs = id, n
 			p.next = at
+			if p.seen > 0 {
+				p.seen--
+			}
+			p.look()
 			return true, bad
 		}
 	}
@@ -272,7 +291,7 @@ func (q *Queue) takePacked(c *Chain) (bool, error) {
 // addPacked appends the buffer of one descriptor, or those of an indirect table.
 func (w *walker) addPacked(c *Chain, d desc, first bool, size int) error {
 	if d.flags&descIndirect == 0 {
-		return c.add(w.mem, d)
+		return w.add(c, d)
 	}
 	switch {
 	case !w.indirect:
@@ -286,9 +305,9 @@ func (w *walker) addPacked(c *Chain, d desc, first bool, size int) error {
 	}
 	// All of it is used, in its order; of the flags there is VIRTQ_DESC_F_WRITE only, and
 	// others are ignored (2.8.7).
-	for i := range len(table) / descSize {
+	for i := range table {
 		d, _ := table.packedDesc(i)
-		if err := c.add(w.mem, d); err != nil {
+		if err := w.add(c, d); err != nil {
 			return err
 		}
 	}
@@ -311,12 +330,11 @@ func (q *Queue) pushPacked(c *Chain, written int, log *Log) {
 	// Before the driver can see it: what it makes available then is not in flight any more.
 	p.used.Store(p.after(at, c.descs))
 	p.done += uint64(c.descs)
-	off := int(index) * descSize
-	p.desc.put32(off+8, uint32(written))
-	p.desc.store32(off+12, flags<<16|uint32(c.head))
+	p.desc.put(int(index), 2, uint32(written))
+	p.desc.store(int(index), 3, flags<<16|uint32(c.head))
 	if log != nil {
 		if q.logUsed {
-			log.Mark(p.descGuest+uint64(off)+8, 8)
+			log.Mark(p.descGuest+descSize*uint64(index)+8, 8)
 		}
 		log.signal()
 	}

@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"vhost-user-9p/virtqueue"
 	"vhost-user-9p/virtqueue/virtqtest"
 )
@@ -197,33 +195,12 @@ func TestPackedMemoryTruncated(t *testing.T) {
 		"Notify, no driver area":      {noDriver, 0, func(r *ring, _ *virtqueue.Chain) { r.q.Notify() }},
 		"EnableKick, no device area":  {noDevice, virtqueue.FeatureEventIdx, func(r *ring, _ *virtqueue.Chain) { r.q.EnableKick() }},
 		"DisableKick, no device area": {noDevice, 0, func(r *ring, _ *virtqueue.Chain) { r.q.DisableKick() }},
-		"NewQueue, no device area":    {noDevice, 0, func(r *ring, _ *virtqueue.Chain) { _, _ = virtqueue.NewQueue(r.mapped, r.cfg) }},
-		"NewQueue, no descriptors":    {noDesc, 0, func(r *ring, _ *virtqueue.Chain) { r.cfg.Base = 0; _, _ = virtqueue.NewQueue(r.mapped, r.cfg) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRing(t, setup{memory: faultMemory, features: packed | tc.features, layout: &tc.layout})
 			r.drv.Add(nil, buffers(faultData, 1))
 			inFlight := r.pop()
-			if err := unix.Ftruncate(r.fd, faultMemory-page); err != nil {
-				t.Fatal(err)
-			}
-			err := faults(t, func() { tc.op(r, inFlight) })
-			if err == nil {
-				t.Fatal("no fault")
-			}
-			within(t, "breaking the queue after a fault", func() {
-				r.q.Break(err)
-				r.q.SetLog(nil)
-			})
-			if err := faults(t, func() {
-				r.q.Push(inFlight, 0)
-				r.q.Notify()
-				r.q.EnableKick()
-				r.q.DisableKick()
-				r.q.Pending()
-			}); err != nil {
-				t.Errorf("broken, and yet: %v", err)
-			}
+			truncated(t, r, inFlight, tc.op)
 		})
 	}
 }

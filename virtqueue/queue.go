@@ -82,7 +82,7 @@ type Queue struct {
 
 	size, mask  uint16
 	eventIdx    bool
-	desc        shared
+	desc        descTable
 	avail, used shared
 	memory      atomic.Pointer[Memory]
 	log         atomic.Pointer[Log]
@@ -123,11 +123,16 @@ type Stats struct {
 
 // NewQueue sets up a ring in mem: it checks that each part lies in one region, and takes
 // over the used index that stands there. The Queue holds a reference on mem until Close.
-func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
+func NewQueue(mem *Memory, cfg Config) (q *Queue, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	q := &Queue{
+	defer func() {
+		if v := recover(); v != nil {
+			q, err = nil, fault(v)
+		}
+	}()
+	q = &Queue{
 		size:        uint16(cfg.Size), // 32768 fits
 		eventIdx:    cfg.Features.Has(FeatureEventIdx),
 		walker:      walker{indirect: cfg.Features.Has(FeatureIndirectDesc)},
@@ -136,7 +141,6 @@ func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
 		logUsed:     cfg.LogUsed,
 		usedLogAddr: cfg.UsedLogAddr,
 	}
-	var err error
 	if cfg.Features.Has(FeatureRingPacked) {
 		q.packed, err = newPackedRing(mem, &cfg)
 	} else {
@@ -156,9 +160,11 @@ func NewQueue(mem *Memory, cfg Config) (*Queue, error) {
 
 func (q *Queue) setUpSplit(mem *Memory, cfg *Config) (err error) {
 	size := uint64(cfg.Size)
-	if q.desc, err = mem.part("descriptor table", cfg.DescAddr, descSize*size, 4); err != nil {
+	desc, err := mem.part("descriptor table", cfg.DescAddr, descSize*size, 4)
+	if err != nil {
 		return err
 	}
+	q.desc = desc.descTable()
 	event := uint64(0)
 	if q.eventIdx {
 		event = 2
@@ -302,6 +308,35 @@ func (q *Queue) SetErr(fd int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.errFd = n
+}
+
+// survive is deferred where the ring is looked at or written to: a page of it that is gone ends
+// the queue, and not the process. It sets *err, unless err is nil, to ErrBroken then.
+func (q *Queue) survive(err *error) {
+	if v := recover(); v != nil {
+		q.Break(fault(v))
+		if err != nil {
+			*err = ErrBroken
+		}
+	}
+}
+
+// leave is survive where mu is held, which it unlocks.
+func (q *Queue) leave() {
+	q.mu.Unlock()
+	if v := recover(); v != nil {
+		q.Break(fault(v))
+	}
+}
+
+// fault turns what recover returned into an error if it is a fault in memory that the front end
+// shares, and panics again if it is anything else.
+func fault(v any) error {
+	var at interface{ Addr() uintptr }
+	if err, ok := v.(error); ok && errors.As(err, &at) {
+		return fmt.Errorf("fault in shared memory at %#x", at.Addr())
+	}
+	panic(v)
 }
 
 // Broken reports whether the queue has been given up.

@@ -82,6 +82,11 @@ func (r *Region) UserAddr() uint64 { return r.userAddr }
 // Size returns the region's size in bytes.
 func (r *Region) Size() uint64 { return uint64(len(r.mem)) }
 
+// at returns the region's bytes from a guest-physical address on.
+//
+// Preconditions: the address lies in r.
+func (r *Region) at(addr uint64) []byte { return r.mem[addr-r.guestAddr:] }
+
 // Ref takes a reference.
 func (r *Region) Ref() { r.refs.Add(1) }
 

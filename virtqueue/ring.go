@@ -8,13 +8,12 @@ import "fmt"
 // when the queue is, or turns out to be, broken. Malformed chains are given back and
 // skipped; after a ring full of them Pop returns false, so that the caller can see whether
 // it is to stop, and Pending is still true.
-func (q *Queue) Pop(c *Chain) (bool, error) {
+func (q *Queue) Pop(c *Chain) (ok bool, err error) {
+	defer q.survive(&err)
 	for range q.size {
 		if q.broken.Load() {
 			return false, ErrBroken
 		}
-		var ok bool
-		var err error
 		if q.packed != nil {
 			ok, err = q.takePacked(c)
 		} else {
@@ -31,6 +30,7 @@ func (q *Queue) Pop(c *Chain) (bool, error) {
 		if q.onBad != nil {
 			q.onBad(c.head, err)
 		}
+		ok, err = false, nil
 		c.reset()
 		q.Push(c, 0)
 		q.Notify()
@@ -56,15 +56,8 @@ func (q *Queue) takeSplit(c *Chain) (bool, error) {
 	q.nextAvail++
 	c.reset()
 	c.head = head
-	q.walker.mem = q.memory.Load()
+	q.walker.use(q.memory.Load())
 	return true, q.walker.walk(c, q.desc, head)
-}
-
-func (q *Queue) pending() bool {
-	if q.packed != nil {
-		return q.packed.pending()
-	}
-	return q.pendingSplit()
 }
 
 // pendingSplit reports whether a chain waits that was not there when the index was last read,
@@ -78,12 +71,31 @@ func (q *Queue) pendingSplit() bool {
 
 // Pending returns how many chains wait to be popped, as far as is known: 0 means that none
 // does. For the leader.
-func (q *Queue) Pending() int {
+func (q *Queue) Pending() (n int) {
+	defer q.survive(nil)
 	switch {
-	case q.broken.Load() || !q.pending():
+	case q.broken.Load():
 		return 0
 	case q.packed != nil:
-		return q.packed.waiting()
+		q.packed.look()
+	default:
+		q.pendingSplit()
+	}
+	return q.Seen()
+}
+
+func (q *Queue) pending() bool {
+	if q.packed != nil {
+		return q.packed.pending()
+	}
+	return q.pendingSplit()
+}
+
+// Seen returns how many chains Pop and Pending have seen that are not popped yet. It does not
+// look at the ring. For the leader.
+func (q *Queue) Seen() int {
+	if q.packed != nil {
+		return q.packed.seen
 	}
 	return int(q.availSeen - q.nextAvail)
 }
@@ -99,10 +111,14 @@ func (q *Queue) Position() uint16 {
 // Arrived reports whether the driver has made a chain available since Pop had got to a
 // position and found no more. Any thread may ask, again and again.
 func (q *Queue) Arrived(position uint16) bool {
-	if q.packed != nil {
-		return q.broken.Load() || q.packed.arrived(position)
+	defer q.survive(nil)
+	switch {
+	case q.broken.Load():
+		return true
+	case q.packed != nil:
+		return q.packed.arrived(position)
 	}
-	return q.broken.Load() || q.avail.load16(availIdx) != position
+	return q.avail.load16(availIdx) != position
 }
 
 // Push gives a chain back with the number of bytes that were written to it, from the start
@@ -110,13 +126,13 @@ func (q *Queue) Arrived(position uint16) bool {
 // nothing.
 func (q *Queue) Push(c *Chain, written int) {
 	q.mu.Lock()
-	defer q.mu.Unlock() // a page of the ring may be gone
+	defer q.leave()
 	if q.broken.Load() {
 		return
 	}
 	log := q.log.Load()
 	if log != nil {
-		c.logWritten(log, written)
+		q.memory.Load().logWritten(log, c, written)
 	}
 	if q.packed != nil {
 		q.pushPacked(c, written, log)
@@ -150,14 +166,17 @@ func (q *Queue) storeUsedWord() {
 
 // logWritten marks the first n bytes of Writable. They are marked before the chain shows on
 // the used ring: what the driver sees is in the log.
-func (c *Chain) logWritten(log *Log, n int) {
+func (m *Memory) logWritten(log *Log, c *Chain, n int) {
 	rest := uint64(n)
-	for _, e := range c.writes {
-		if rest == 0 {
-			return
+	for i := range c.Writable {
+		v := &c.Writable[i]
+		part := min(v.Len, rest)
+		for _, r := range m.regions {
+			if at := offset(r.mem, v.Base); at < r.Size() {
+				log.Mark(r.guestAddr+at, part)
+				break
+			}
 		}
-		part := min(e.len, rest)
-		log.Mark(e.addr, part)
 		rest -= part
 	}
 }
@@ -184,7 +203,7 @@ func (q *Queue) Notify() (told bool) {
 // called, and takes it that the driver is told.
 func (q *Queue) takeCall() bool {
 	q.mu.Lock()
-	defer q.mu.Unlock() // a page of the ring may be gone
+	defer q.leave()
 	switch {
 	case q.broken.Load():
 		return false
@@ -213,6 +232,7 @@ func (q *Queue) callWanted() bool {
 // EnableKick asks the driver to kick for the next chain, and reports whether one came
 // before that took effect: then the caller goes on popping. For the leader.
 func (q *Queue) EnableKick() (pending bool) {
+	defer q.survive(nil)
 	if q.broken.Load() {
 		return false
 	}
@@ -229,6 +249,7 @@ func (q *Queue) EnableKick() (pending bool) {
 
 // DisableKick tells the driver that kicks are not needed. For the leader.
 func (q *Queue) DisableKick() {
+	defer q.survive(nil)
 	// With the event index the driver kicks only when it passes avail_event, which stands
 	// still: nothing to write.
 	switch {

@@ -5,8 +5,6 @@ package virtqueue
 import (
 	"sync/atomic"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // Why this file is sound: a shared value is made from a slice of a mapping, whose length
@@ -16,24 +14,17 @@ import (
 // so that no pointer in it is followed and the collector never looks at it. An access to a
 // page that has gone is a fault, which SetPanicOnFault turns into a panic.
 
-// shared is a piece of memory that another process writes to as well. Each access but put32 is
+// shared is a piece of memory that another process writes to as well. Each access but put32 and put is
 // one atomic operation; the caller sees to it that what must not change is read once.
 type shared []byte
 
 func (s shared) word(off int) *uint32 {
-	_ = s[off+3]
-	return (*uint32)(unsafe.Pointer(unsafe.SliceData(s[off:])))
+	_, _ = s[off], s[off+3]
+	return (*uint32)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s)), off))
 }
 
 // load32 reads the 32-bit word at off, a multiple of 4.
 func (s shared) load32(off int) uint32 { return atomic.LoadUint32(s.word(off)) }
-
-// quad reads the four 32-bit words from off on, a multiple of 4.
-func (s shared) quad(off int) (a, b, c, d uint32) {
-	_ = s[off+15]
-	p := (*[4]uint32)(unsafe.Pointer(unsafe.SliceData(s[off:])))
-	return atomic.LoadUint32(&p[0]), atomic.LoadUint32(&p[1]), atomic.LoadUint32(&p[2]), atomic.LoadUint32(&p[3])
-}
 
 // store32 writes the 32-bit word at off, a multiple of 4.
 func (s shared) store32(off int, v uint32) { atomic.StoreUint32(s.word(off), v) }
@@ -46,8 +37,8 @@ func (s shared) put32(off int, v uint32) { *s.word(off) = v }
 // The word can begin two bytes before s or end two bytes after it, but not outside the
 // page that the field is in. (Go has no 16-bit atomics.)
 func (s shared) half(off int) (*uint32, uint) {
-	_ = s[off+1]
-	p := unsafe.Pointer(unsafe.SliceData(s[off:]))
+	_, _ = s[off], s[off+1]
+	p := unsafe.Add(unsafe.Pointer(unsafe.SliceData(s)), off)
 	if uintptr(p)&2 != 0 {
 		return (*uint32)(unsafe.Add(p, -2)), 16
 	}
@@ -85,13 +76,24 @@ func (s shared) or(off int, bits byte) {
 	atomic.OrUint32((*uint32)(unsafe.Add(p, -int(uintptr(p)&3))), uint32(bits)<<shift)
 }
 
-// iovec returns b as an iovec.
-func iovec(b []byte) unix.Iovec {
-	return unix.Iovec{Base: unsafe.SliceData(b), Len: uint64(len(b))}
+// descTable is a table of descriptors in shared memory, each of them four words.
+type descTable [][descSize / 4]uint32
+
+// descTable returns s as a table of descriptors. Preconditions: s is aligned to 4 bytes.
+func (s shared) descTable() descTable {
+	return unsafe.Slice((*[descSize / 4]uint32)(unsafe.Pointer(unsafe.SliceData(s))), len(s)/descSize)
 }
 
-// follows reports whether b begins where v ends. In numbers: the end of a mapping may be
-// the beginning of something of Go's.
-func follows(v *unix.Iovec, b []byte) bool {
-	return uintptr(unsafe.Pointer(v.Base))+uintptr(v.Len) == uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+// load reads one word of a descriptor.
+func (t descTable) load(i, word int) uint32 { return atomic.LoadUint32(&t[i][word]) }
+
+// store writes one word of a descriptor.
+func (t descTable) store(i, word int, v uint32) { atomic.StoreUint32(&t[i][word], v) }
+
+// put writes one word of a descriptor, as put32 does.
+func (t descTable) put(i, word int, v uint32) { t[i][word] = v }
+
+// offset returns where in mem a pointer points to; len(mem) or more if it is not in there.
+func offset(mem []byte, p *byte) uint64 {
+	return uint64(uintptr(unsafe.Pointer(p)) - uintptr(unsafe.Pointer(unsafe.SliceData(mem))))
 }

@@ -142,4 +142,4 @@ func (s *service) findStuck() (busy, stuck, crowded bool) {
 
 // unattended reports whether chains wait, or replies of which the driver has not been told.
 // Preconditions: s.mu is held.
-func (s *service) unattended() bool { return s.teller.any() || s.backlog() > 0 }
+func (s *service) unattended() bool { return s.teller.any() || s.q.Pending() > 0 }

@@ -74,16 +74,15 @@ func (s *service) look(w *worker, deadline int64) (came bool) {
 	}
 	position := s.q.Position()
 	s.unlock()
-	defer func() {
-		s.mu.Lock()
-		s.looking = false
-	}()
-	defer s.surviveFault()
-	for !s.q.Arrived(position) {
+	for came = s.q.Arrived(position); !came; came = s.q.Arrived(position) {
 		if w.now = ninep.Nanotime(); w.now > deadline {
-			return false
+			break
 		}
 	}
-	w.now = 0
-	return true
+	s.mu.Lock()
+	s.looking = false
+	if came {
+		w.now = 0
+	}
+	return came
 }

@@ -175,20 +175,9 @@ func (s *service) leave(w *worker) {
 
 // pop takes the next chain off the ring and makes its tag known. It returns nil if there
 // is none. Preconditions: s.mu is held.
-func (s *service) pop(w *worker) (r *request) {
-	if s.q.Broken() {
-		return nil
-	}
-	r = s.acquire()
-	defer func() {
-		if v := recover(); v != nil {
-			s.q.Break(faultError(v))
-			s.free = append(s.free, r)
-			r = nil
-		}
-	}()
-	ok, _ := s.q.Pop(&r.chain) // a broken queue has none
-	if !ok {
+func (s *service) pop(w *worker) *request {
+	r := s.acquire()
+	if ok, _ := s.q.Pop(&r.chain); !ok { // a broken queue has none
 		s.free = append(s.free, r)
 		return nil
 	}
@@ -239,11 +228,11 @@ func (s *service) release(r *request) {
 // Preconditions: s.mu is held.
 func (s *service) helpMore() {
 	s.monitor.poke()
-	left := s.backlog()
+	left := s.q.Seen()
 	if left > 0 || s.inFlight > 1 {
 		s.crowded = true
 	}
-	if s.running < s.maxRunning && left*s.cost.Load() >= worthHelp {
+	if s.running < s.maxRunning && int64(left)*s.cost.Load() >= worthHelp {
 		s.help()
 	}
 }
@@ -286,17 +275,10 @@ func (s *service) rouse() bool {
 	return false
 }
 
-// backlog returns the number of chains that are left. Preconditions: s.mu is held.
-func (s *service) backlog() (n int64) {
-	defer s.surviveFault()
-	return int64(s.q.Pending())
-}
-
 // enableKick asks for kicks and reports whether a chain came before that took effect.
 // Preconditions: s.mu is held.
 func (s *service) enableKick() (pending bool) {
 	s.kicks = true
-	defer s.surviveFault()
 	return s.q.EnableKick()
 }
 
@@ -304,7 +286,6 @@ func (s *service) enableKick() (pending bool) {
 // held.
 func (s *service) disableKick() {
 	s.kicks = false
-	defer s.surviveFault()
 	s.q.DisableKick()
 }
 
@@ -351,24 +332,12 @@ func (s *service) park(w *worker) {
 }
 
 // flush tells the driver of the replies that it has not been told of.
-func (s *service) flush() {
-	defer s.surviveFault()
-	s.teller.tell(s.q.Notify)
-}
+func (s *service) flush() { s.teller.tell(s.q.Notify) }
 
 // publish gives a chain back with a reply of n bytes.
 func (s *service) publish(r *request, n int) {
-	defer s.surviveFault()
 	s.q.Push(&r.chain, n)
 	s.teller.add(r.call.Ended)
-}
-
-// surviveFault is deferred around accesses to the ring: a page of it that is gone ends the
-// queue, and not the process.
-func (s *service) surviveFault() {
-	if v := recover(); v != nil {
-		s.q.Break(faultError(v))
-	}
 }
 
 // WillBlock implements ninep.Transport: others take over the ring.

@@ -4,7 +4,6 @@ package virtio9p
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -67,9 +66,15 @@ func (w *worker) run() {
 // execute, or nil when the worker is to end: the queue stops, or enough others
 // are idle.
 func (w *worker) next(last *request) *request {
+	w.s.mu.Lock()
+	r := w.nextLocked(last)
+	w.s.unlock()
+	return r
+}
+
+// nextLocked is next. Preconditions: service.mu is held.
+func (w *worker) nextLocked(last *request) *request {
 	s := w.s
-	s.mu.Lock()
-	defer s.unlock()
 	w.come()
 	if last != nil {
 		if w.running || w.stuck {
@@ -180,14 +185,4 @@ func (w *worker) clock() int64 {
 		w.now = ninep.Nanotime()
 	}
 	return w.now
-}
-
-// faultError turns what recover returned into an error if it is a fault in memory that the
-// front end shares, and panics again if it is anything else.
-func faultError(v any) error {
-	var fault interface{ Addr() uintptr }
-	if err, ok := v.(error); ok && errors.As(err, &fault) {
-		return fmt.Errorf("fault in shared memory at %#x", fault.Addr())
-	}
-	panic(v)
 }

@@ -68,7 +68,7 @@ func (d *Doorbell) Consume(upTo uint32) {
 
 func (d *Doorbell) wake(sleeps *atomic.Uint32, fd int) {
 	if sleeps.Load() != 0 && sleeps.Swap(0) != 0 {
-		write(fd, &one)
+		Write(fd, &one)
 	}
 }
 
@@ -79,7 +79,7 @@ var one = [8]byte{1}
 func (d *Doorbell) WaitRequest(known uint32) {
 	d.serverSleeps.Store(1)
 	if d.Produced.Load() == known && d.Stop.Load() == 0 {
-		read(d.Kick, &d.word)
+		Read(d.Kick, &d.word)
 	}
 	d.serverSleeps.Store(0)
 }
@@ -89,7 +89,7 @@ func (d *Doorbell) WaitRequest(known uint32) {
 func (d *Doorbell) WaitAnswer(known uint32) {
 	d.driverSleeps.Store(1)
 	if d.Consumed.Load() == known {
-		read(d.Call, &d.word)
+		Read(d.Call, &d.word)
 	}
 	d.driverSleeps.Store(0)
 }

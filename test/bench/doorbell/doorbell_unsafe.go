@@ -22,10 +22,12 @@ func Map(fd, kick, call int) (*Doorbell, error) {
 	return &Doorbell{counters: (*counters)(unsafe.Pointer(&b[0])), Kick: kick, Call: call, memory: b}, nil
 }
 
-func read(fd int, word *[8]byte) {
+// Read takes what an eventfd has, and sleeps until it has something.
+func Read(fd int, word *[8]byte) {
 	_, _, _ = unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(word)), 8)
 }
 
-func write(fd int, word *[8]byte) {
+// Write adds to an eventfd.
+func Write(fd int, word *[8]byte) {
 	_, _, _ = unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(word)), 8)
 }

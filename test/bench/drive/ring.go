@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vhost-user-9p/test/bench/doorbell"
 	"vhost-user-9p/vhostuser/vhosttest"
 	"vhost-user-9p/virtqueue/virtqtest"
 )
@@ -143,7 +144,7 @@ func (r *ring) publish() {
 	r.d.Publish()
 	if r.d.NeedKick() {
 		r.word = [8]byte{1}
-		_, _ = unix.Write(r.fe.KickFD(), r.word[:])
+		doorbell.Write(r.fe.KickFD(), &r.word)
 	}
 }
 
@@ -152,7 +153,7 @@ func (r *ring) reap(used []virtqtest.Used) int { return r.d.Reap(used) }
 // wait asks for a notification only here: while answers are taken, none is needed.
 func (r *ring) wait() {
 	if !r.d.EnableInterrupts() {
-		_, _ = unix.Read(r.fe.CallFD(), r.word[:])
+		doorbell.Read(r.fe.CallFD(), &r.word)
 	}
 }
 

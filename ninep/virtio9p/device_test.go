@@ -205,6 +205,77 @@ func TestManyRunInParallel(t *testing.T) {
 	}
 }
 
+// compute needs a processor for so long.
+func compute(d time.Duration) {
+	var began, now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &began)
+	for end := began.Nano() + int64(d); now.Nano() < end; {
+		_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now)
+	}
+}
+
+// Operations that take long without waiting do not run side by side in more threads than there
+// are to be, but for one, which is for others: they would only take the processors from one
+// another, and all of them would be late.
+func TestLongOperationsTakeOneMoreThread(t *testing.T) {
+	const running, want = 2, 3
+	// A thread from which Go's scheduler takes its P looks like one that waits: it is tried again.
+	got := int64(0)
+	for try := 0; try < 5 && got != want; try++ {
+		got = sideBySide(t, running)
+	}
+	if got != want {
+		t.Errorf("%d operations ran side by side, want %d", got, want)
+	}
+}
+
+// sideBySide returns how many of 16 operations that need a processor for 20 ms were in progress at
+// the same time.
+func sideBySide(t *testing.T, running int) int64 {
+	const n = 16
+	var atWork, most atomic.Int64
+	r := newRigConfig(t, virtio9p.Config{Tag: "share", Running: running, Session: ninep.NewSession(ninep.Config{
+		Backend: &fake{getattr: func(*ninep.Call) error {
+			now := atWork.Add(1)
+			for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+			}
+			compute(20 * time.Millisecond)
+			atWork.Add(-1)
+			return nil
+		}},
+	})})
+	r.attach()
+	for i := range n {
+		r.send(i, getattrMsg(uint16(i)))
+	}
+	for range n {
+		slot, length := r.wait()
+		expect(t, r.reply(slot, length), tGetattr)
+	}
+	return most.Load()
+}
+
+// An operation that takes long without waiting does not hold up others.
+func TestLongOperationHoldsUpNobody(t *testing.T) {
+	r := newRigConfig(t, virtio9p.Config{Tag: "share", Running: 1, Session: ninep.NewSession(ninep.Config{
+		Backend: &fake{
+			getattr: func(*ninep.Call) error { return nil },
+			sync:    func(*ninep.Call) error { compute(time.Second); return nil },
+		},
+	})})
+	r.attach()
+	r.open(rootFid, 0)
+	r.send(1, fsyncMsg(9))
+	for range 100 {
+		expect(t, r.roundTrip(getattrMsg(1)), tGetattr) // which fails if it is the other reply that comes
+	}
+	slot, n := r.wait()
+	if slot != 1 {
+		t.Fatalf("slot %d came back, want 1", slot)
+	}
+	expect(t, r.reply(slot, n), tFsync)
+}
+
 // An operation that says that it blocks holds up nobody, and neither does one that does
 // not say so.
 func TestBlockedHoldsUpNobody(t *testing.T) {

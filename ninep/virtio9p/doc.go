@@ -19,9 +19,13 @@
 //     fewer workers run than may,
 //   - before an operation that is known to block (ninep.Transport.WillBlock),
 //   - when the monitor, which runs only while there is work, finds a worker in one
-//     operation for longer than monitorPeriod: it then counts as blocked.
+//     operation for longer than monitorPeriod, or twice what operations took of late. If the
+//     kernel says that its thread waits, it counts as blocked. If it needs a processor, one
+//     more worker than are to run takes its place after stuckAfter, and no further one.
 //
-// So many requests run in parallel, and a slow one holds up nobody. No worker is woken
+// So many requests run in parallel, and a slow one holds up nobody. A worker that comes back
+// while more than enough are at work parks: threads that take the processors from one another
+// are late with each of their requests. No worker is woken
 // under a lock; see service.unlock.
 //
 // # Stop

@@ -23,7 +23,8 @@ const (
 	// that, the latter while requests come one at a time, and none could have to wait.
 	calmPeriods           = 16
 	calmShift, aloneShift = 2, 4
-	// stuckAfter is how long it may take when no other request waits.
+	// stuckAfter is how long it may take when no other request waits, or when it needs a processor
+	// for all that time: one more thread would take that from it.
 	stuckAfter = 2 * time.Millisecond
 	// quietPeriods is the number of periods without an operation after which the monitor
 	// goes to sleep.
@@ -39,6 +40,8 @@ type monitor struct {
 	calm     int  // periods since an operation took long
 	alone    bool // in the last one each request came when nothing else was in flight
 	done     chan struct{}
+	tasks    tasks
+	suspects []suspect
 }
 
 // period returns how long to nap.
@@ -73,6 +76,8 @@ func (m *monitor) run(s *service) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	debug.SetPanicOnFault(true) // it looks at the ring
+	m.tasks.open()
+	defer m.tasks.close()
 	for {
 		m.parked.sleep()
 		for awake := true; awake; {
@@ -98,7 +103,7 @@ func (m *monitor) watch(s *service) {
 		if m.stopping.Load() {
 			return
 		}
-		busy, stuck, crowded := s.findStuck()
+		busy, stuck, crowded := m.findStuck(s)
 		m.alone = !crowded
 		if m.calm++; stuck {
 			m.calm = 0
@@ -110,34 +115,72 @@ func (m *monitor) watch(s *service) {
 }
 
 // findStuck hands the ring over from workers that have been in one operation for too long,
-// and reports whether others execute, whether there was any of the former, and whether
-// several requests were there at once since the last call.
-func (s *service) findStuck() (busy, stuck, crowded bool) {
+// and reports whether others execute, whether there was any of the former that was not known,
+// and whether several requests were there at once since the last call.
+func (m *monitor) findStuck(s *service) (busy, stuck, crowded bool) {
+	m.suspects = m.suspects[:0]
 	s.mu.Lock()
-	defer s.unlock()
 	crowded, s.crowded = s.crowded, false
-	if s.running == 0 {
-		return false, false, crowded
+	if s.running+s.long > 0 {
+		limit := int64(stuckAfter)
+		if s.unattended() {
+			// Where operations take long as a rule, another thread does not make them shorter.
+			limit = min(max(int64(monitorPeriod), 2*s.cost.Load()), limit)
+		}
+		busy = true
+		for now, i := ninep.Nanotime(), 0; i < len(s.workers); i++ {
+			if w := s.workers[i]; (w.running || w.long) && now-w.since >= limit {
+				m.suspects = append(m.suspects, suspect{w, w.tid, w.since})
+			}
+		}
 	}
-	limit := stuckAfter
-	if s.unattended() {
-		limit = monitorPeriod
+	s.unlock()
+	if len(m.suspects) == 0 {
+		return busy, false, crowded
 	}
-	now := ninep.Nanotime()
-	for _, w := range s.workers {
-		if !w.running {
+	s.flush()
+	for i := range m.suspects {
+		u := &m.suspects[i]
+		waits := m.tasks.waits(u.tid) // under no lock: it takes some microseconds
+		if !waits && ninep.Nanotime()-u.since < int64(stuckAfter) {
 			continue
 		}
-		if now-w.since < int64(limit) {
-			busy = true
-			continue
+		s.mu.Lock()
+		if u.since == u.w.since {
+			stuck = s.tookLong(u.w, waits) || stuck
 		}
-		s.d.stats.Stuck.Add(1)
-		s.flush()
-		w.stuck, stuck = true, true
-		s.blocked(w)
+		s.unlock()
 	}
 	return busy, stuck, crowded
+}
+
+// suspect is a worker that may be stuck in the operation that it began at a time.
+type suspect struct {
+	w     *worker
+	tid   int
+	since int64
+}
+
+// tookLong takes account of a worker that has been in one operation for long, and either waits
+// there, or needs a processor for all that time, and reports whether that is news.
+// Preconditions: s.mu is held.
+func (s *service) tookLong(w *worker, waits bool) (news bool) {
+	if !w.running && !w.long {
+		return false // it has said itself that it would block
+	}
+	if news = !w.stuck; news {
+		w.stuck = true
+		s.d.stats.Stuck.Add(1)
+	}
+	switch {
+	case waits:
+		s.blocked(w)
+	case w.running:
+		w.setRunning(false)
+		w.setLong(true)
+		s.handOver()
+	}
+	return news
 }
 
 // unattended reports whether chains wait, or replies of which the driver has not been told.

@@ -4,7 +4,6 @@ package virtio9p
 
 import (
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -52,7 +51,8 @@ type service struct {
 	idle     []*worker // parked, the last one first
 	roused   *worker   // no longer, and to be woken by unlock; others by its roused
 	workers  []*worker
-	running  int        // workers that execute, those known to block not counted
+	running  int        // workers that execute, but for those found to take long
+	long     int        // workers found to take long, but not to wait: they need a processor
 	inFlight int        // requests taken and not yet given back
 	crowded  bool       // a request was there beside another one; the monitor clears it
 	free     []*request // for use
@@ -224,15 +224,15 @@ func (s *service) release(r *request) {
 	}
 }
 
-// helpMore wakes or starts another worker when so much is left that it is worth it.
-// Preconditions: s.mu is held.
-func (s *service) helpMore() {
+// helpMore wakes or starts another worker when so much is left, after w took a request, that it
+// is worth it. Preconditions: s.mu is held.
+func (s *service) helpMore(w *worker) {
 	s.monitor.poke()
-	left := s.q.Seen()
-	if left > 0 || s.inFlight > 1 {
+	w.left = int64(s.q.Seen())
+	if w.left > 0 || s.inFlight > 1 {
 		s.crowded = true
 	}
-	if s.running < s.maxRunning && int64(left)*s.cost.Load() >= worthHelp {
+	if s.running+s.long < s.maxRunning && w.left*s.cost.Load() >= worthHelp {
 		s.help()
 	}
 }
@@ -292,11 +292,6 @@ func (s *service) disableKick() {
 // wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false, fewer
 // than maxAsleep are asleep.
 func (s *service) wait(w *worker) {
-	if w.clock()-w.scheduled > timeSlice {
-		w.soonBack(runtime.Gosched)
-		w.scheduled = w.clock()
-		return // something may have come
-	}
 	if p := s.poller(); p.max > 0 {
 		empty := w.clock()
 		defer func() { p.adapt(w.clock() - empty) }()
@@ -353,8 +348,18 @@ func (s *service) WillBlock(c *ninep.Call) {
 // blocked counts a worker as not running, and sees to it that the ring is looked at.
 // Preconditions: s.mu is held.
 func (s *service) blocked(w *worker) {
-	if w.running {
+	if w.running || w.long {
 		w.setRunning(false)
+		w.setLong(false)
+		s.handOver()
+	}
+}
+
+// handOver sees to it that another worker looks at the ring after one was found to take long,
+// unless so many are at work that it would only take a processor from them.
+// Preconditions: s.mu is held.
+func (s *service) handOver() {
+	if s.running+s.long <= s.maxRunning {
 		s.help()
 	}
 }

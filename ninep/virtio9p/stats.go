@@ -12,7 +12,7 @@ type Stats struct {
 	Interrupts   atomic.Uint64 // notifications of the driver
 	BrokenQueues atomic.Uint64 // queues given up
 	Blocked      atomic.Uint64 // operations announced as blocking
-	Stuck        atomic.Uint64 // operations that the monitor found to block
+	Stuck        atomic.Uint64 // operations that the monitor found to take long
 	Threads      atomic.Int64  // gauge: worker threads
 	InFlight     atomic.Int64  // gauge: requests taken and not yet answered, at the last look
 }

@@ -11,7 +11,8 @@ import (
 // teller says when the driver is told of replies while there is always a next request to go on
 // with. To tell costs about as much as to answer: a system call, and a thread that wakes up.
 // A driver with a processor of its own takes the replies while the device goes on, and is told
-// soon; one that takes the device's processor for that waits for it anyway, and is told late.
+// soon, unless so much waits that the device has work until the driver puts more on the ring;
+// one that takes the device's processor for that waits for it anyway, and is told late.
 // Which it is shows when it is told: the thread that tells it is still there, or was preempted.
 type teller struct {
 	unsent atomic.Int32  // replies since the driver was last told
@@ -24,6 +25,12 @@ const (
 	// It is told after so many replies, or so many nanoseconds.
 	soonReplies, soon = 5, 30_000
 	lateReplies, late = 32, 250_000
+	// It is told late, too, while what waits takes longer than this, in nanoseconds: the device
+	// does not run out of requests before a driver that has just been told puts more on the ring.
+	runway = 50_000
+	// Late is later where that takes long, by this part of it, up to a time: who has so much on the
+	// ring waits longer for the rest of it.
+	lateShare, latest = 4, 1_000_000
 	// sampleEvery is how seldom is looked at what it does when it is told.
 	sampleEvery = 64
 	// surely bounds how many more samples of one kind than of the other count.
@@ -41,15 +48,15 @@ func (t *teller) add(now int64) {
 func (t *teller) any() bool { return t.unsent.Load() > 0 }
 
 // due reports whether the driver is to be told before one more request is executed, which will
-// take cost nanoseconds.
-func (t *teller) due(now, cost int64) bool {
+// take cost nanoseconds, as will each of the left ones that wait behind it.
+func (t *teller) due(now, cost, left int64) bool {
 	n := t.unsent.Load()
 	if n == 0 {
 		return false
 	}
 	most, after := int32(soonReplies), int64(soon)
-	if t.late() {
-		most, after = lateReplies, late
+	if rest := left * cost; rest > runway || t.late() {
+		most, after = lateReplies, max(late, min(rest/lateShare, latest))
 	}
 	return n >= most || now-t.since.Load()+cost > after
 }

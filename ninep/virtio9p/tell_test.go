@@ -21,17 +21,18 @@ func TestTellingFollowsTheDriver(t *testing.T) {
 			w.add(began)
 		}
 	}
+	var left int64 // requests that wait
 	expect := func(when string, most int, after int64) {
 		t.Helper()
 		replies(most - 1)
-		if w.due(began, cost) {
+		if w.due(began, cost, left) {
 			t.Errorf("%s: told of %d replies", when, most-1)
 		}
-		if at := began + after - cost; w.due(at, cost) || !w.due(at+1, cost) {
+		if at := began + after - cost; w.due(at, cost, left) || !w.due(at+1, cost, left) {
 			t.Errorf("%s: not told when the next would be ready %d ns after the first", when, after+1)
 		}
 		replies(most)
-		if !w.due(began, cost) {
+		if !w.due(began, cost, left) {
 			t.Errorf("%s: not told of %d replies", when, most)
 		}
 	}
@@ -47,12 +48,21 @@ func TestTellingFollowsTheDriver(t *testing.T) {
 	expect("once or twice not", 32, 250_000)
 	samples(100, false)
 	expect("beside", 5, 30_000)
+	left = 50
+	expect("beside, and little waits", 5, 30_000)
+	left = 51
+	expect("beside, and much waits", 32, 250_000)
+	left = 2_000
+	expect("beside, and very much waits", 32, 500_000)
+	left = 8_000
+	expect("beside, and more than that waits", 32, 1_000_000)
+	left = 0
 	samples(3, true)
 	expect("as often one as the other", 5, 30_000)
 	samples(1, true)
 	expect("on the same processor again", 32, 250_000)
 	replies(0)
-	if w.due(began+1_000_000_000, cost) {
+	if w.due(began+1_000_000_000, cost, left) {
 		t.Error("told of nothing")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"golang.org/x/sys/unix"
+
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/virtqueue"
 )
@@ -28,10 +30,12 @@ type request struct {
 type worker struct {
 	s      *service
 	thread ninep.Thread
+	tid    int // of the kernel
 	parked parking
 
 	// Under service.mu.
 	running bool    // counted in service.running
+	long    bool    // counted in service.long
 	stuck   bool    // the monitor found the present operation to take long
 	roused  *worker // see service.roused
 	coming  bool    // counted in service.coming
@@ -39,6 +43,8 @@ type worker struct {
 
 	// now is the clock as this thread last read it, by ninep.Nanotime; 0: too long ago.
 	now int64
+	// left is how many requests waited when it took the present one.
+	left int64
 	// scheduled is when its time slice began, by ninep.Nanotime.
 	scheduled int64
 }
@@ -49,6 +55,9 @@ func (w *worker) run() {
 	runtime.LockOSThread()
 	debug.SetPanicOnFault(true)
 	s := w.s
+	s.mu.Lock()
+	w.tid = unix.Gettid()
+	s.mu.Unlock()
 	var r *request
 	for {
 		r = w.next(r)
@@ -83,19 +92,28 @@ func (w *worker) nextLocked(last *request) *request {
 		s.release(last)
 	}
 	w.setRunning(false)
+	w.setLong(false)
 	w.stuck = false
 	for {
 		r := s.takeResumed()
-		if r == nil && s.stopping {
-			break
-		}
-		if r == nil {
+		switch {
+		case r != nil:
+		case s.stopping:
+			s.flush()
+			return nil
+		case s.running+s.long > s.maxRunning && len(s.idle) < keepIdle:
+			s.park(w) // they would take the processors from one another
+			continue
+		case w.clock()-w.scheduled > timeSlice:
+			w.newSlice()
+			continue
+		default:
 			r = s.pop(w)
 		}
 		if r != nil {
 			w.setRunning(true)
 			w.since = w.clock()
-			s.helpMore()
+			s.helpMore(w)
 			return r
 		}
 		switch attended := s.attended(); {
@@ -113,8 +131,6 @@ func (w *worker) nextLocked(last *request) *request {
 			s.park(w)
 		}
 	}
-	s.flush()
-	return nil
 }
 
 // away runs what may take long, a system call, without service.mu. Preconditions: service.mu is
@@ -133,6 +149,12 @@ func (w *worker) soonBack(f func()) {
 	w.s.coming++
 	w.away(f)
 	w.s.coming--
+}
+
+// newSlice has Go's scheduler begin a new time slice. Preconditions: service.mu is held.
+func (w *worker) newSlice() {
+	w.soonBack(runtime.Gosched)
+	w.scheduled = w.clock()
 }
 
 // come is called when a worker has come that may have been roused or started.
@@ -155,11 +177,23 @@ func (w *worker) setRunning(v bool) {
 	}
 }
 
+func (w *worker) setLong(v bool) {
+	if w.long == v {
+		return
+	}
+	w.long = v
+	if v {
+		w.s.long++
+	} else {
+		w.s.long--
+	}
+}
+
 // execute runs one request and publishes its reply. It returns false if the reply comes
 // later, from elsewhere, with the request.
 func (w *worker) execute(r *request) (done bool) {
 	s := w.s
-	if s.teller.due(w.clock(), s.cost.Load()) {
+	if s.teller.due(w.clock(), s.cost.Load(), w.left) {
 		s.flush()
 	}
 	r.call.Thread, r.worker = &w.thread, w

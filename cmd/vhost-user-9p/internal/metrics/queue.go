@@ -20,7 +20,7 @@ func newQueue(snapshot func() *virtio9p.Stats) prometheus.Collector {
 			counter("queue_interrupts_total", "Notifications to the guest.", func(s stats) uint64 { return s.Interrupts.Load() }),
 			counter("queue_broken_total", "Times that the virtqueue was given up until the guest resets the device.", func(s stats) uint64 { return s.BrokenQueues.Load() }),
 			counter("queue_blocked_total", "Operations known to block, during which others took over the virtqueue.", func(s stats) uint64 { return s.Blocked.Load() }),
-			counter("queue_stuck_total", "Operations found to block, whereupon others took over the virtqueue.", func(s stats) uint64 { return s.Stuck.Load() }),
+			counter("queue_stuck_total", "Operations found to take long, whereupon others took over the virtqueue.", func(s stats) uint64 { return s.Stuck.Load() }),
 			gauge("queue_threads", "Threads that serve the virtqueue, idle ones included.", func(s stats) int64 { return s.Threads.Load() }),
 			gauge("queue_requests_in_flight", "Requests taken and not yet answered.", func(s stats) int64 { return s.InFlight.Load() }),
 		},

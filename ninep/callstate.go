@@ -102,11 +102,10 @@ func (st *callState) keep(f *fid, as class) {
 	st.nheld++
 }
 
-// decode reads the message's fields.
-func (st *callState) decode(fields func(*coder)) bool {
+// fields returns dec, which is to read the message's fields.
+func (st *callState) fields() *coder {
 	st.dec = st.terms.dialect.coder(st.scratch[headerSize:st.size])
-	fields(&st.dec)
-	return st.dec.exact()
+	return &st.dec
 }
 
 // room returns the number of bytes that the reply can have.

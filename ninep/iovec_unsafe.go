@@ -38,6 +38,9 @@ func Len(iov []unix.Iovec) int {
 // CopyFrom copies from iov, skipping its first off bytes, to dst, and returns the
 // number of bytes, which is less than len(dst) only if iov ends before.
 func CopyFrom(dst []byte, iov []unix.Iovec, off int) int {
+	if len(iov) == 1 && uint64(off) <= iov[0].Len { // as nearly always
+		return copy(dst, unsafe.Slice(iov[0].Base, int(iov[0].Len))[off:])
+	}
 	done := 0
 	for i := range iov {
 		if done == len(dst) {
@@ -57,6 +60,9 @@ func CopyFrom(dst []byte, iov []unix.Iovec, off int) int {
 // CopyTo copies src to iov, skipping its first off bytes, and returns the number
 // of bytes, which is less than len(src) only if iov ends before.
 func CopyTo(iov []unix.Iovec, off int, src []byte) int {
+	if len(iov) > 0 && uint64(off+len(src)) <= iov[0].Len { // as nearly always
+		return copy(unsafe.Slice(iov[0].Base, off+len(src))[off:], src)
+	}
 	done := 0
 	for i := range iov {
 		if done == len(src) {

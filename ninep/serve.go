@@ -69,11 +69,11 @@ func (s *Session) Serve(c *Call) int {
 // when it returns, whatever happens.
 func (s *Session) run(c *Call) (n int) {
 	defer s.rescue(c, &n)
-	defer s.letGo(c)
 	n, err := s.dispatch(c)
 	if err != nil {
 		n = s.refuse(c, err)
 	}
+	s.letGo(c)
 	return n
 }
 
@@ -138,6 +138,7 @@ func (s *Session) rescue(c *Call, n *int) {
 	if r == nil {
 		return
 	}
+	s.letGo(c) // what dropping a file runs has a recover of its own
 	if isFault(r) {
 		*n = Fault
 		return

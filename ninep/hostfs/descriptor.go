@@ -86,8 +86,9 @@ func (n *node) statx(t *thread, mask uint32) unix.Errno {
 	if e != 0 {
 		return e
 	}
-	defer n.unpin()
-	return statx(t, fd, empty, unix.AT_EMPTY_PATH, mask)
+	e = statx(t, fd, empty, unix.AT_EMPTY_PATH, mask)
+	n.unpin()
+	return e
 }
 
 // statxEntry fills t.stx with what is known of the entry name of the directory n.
@@ -96,6 +97,7 @@ func (n *node) statxEntry(t *thread, name *byte, mask uint32) unix.Errno {
 	if e != 0 {
 		return e
 	}
-	defer n.unpin()
-	return statx(t, fd, name, statName, mask)
+	e = statx(t, fd, name, statName, mask)
+	n.unpin()
+	return e
 }

@@ -10,6 +10,7 @@ package hostfs
 // slices.
 
 import (
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -35,12 +36,12 @@ const (
 
 // syscall6 makes a system call, again if a signal interrupted it: the runtime sends
 // them, and FUSE servers do answer them. It is not RawSyscall: any call on a file can
-// take long.
+// take long. The syscall package's Syscall6 has its arguments in registers, x/sys's on the stack.
 //
 //go:uintptrescapes
 func syscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, unix.Errno) {
 	for {
-		r, _, e := unix.Syscall6(trap, a1, a2, a3, a4, a5, a6)
+		r, _, e := syscall.Syscall6(trap, a1, a2, a3, a4, a5, a6)
 		if e != unix.EINTR {
 			return r, e
 		}

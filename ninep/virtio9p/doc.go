@@ -21,7 +21,8 @@
 //   - when the monitor, which runs only while there is work, finds a worker in one
 //     operation for longer than monitorPeriod, or twice what operations took of late. If the
 //     kernel says that its thread waits, it counts as blocked. If it needs a processor, one
-//     more worker than are to run takes its place after stuckAfter, and no further one.
+//     more worker than are to run takes its place after stuckAfter, and no further one until
+//     the operation counts as endless.
 //
 // So many requests run in parallel, and a slow one holds up nobody. A worker that comes back
 // while more than enough are at work parks: threads that take the processors from one another

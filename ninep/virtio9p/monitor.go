@@ -26,6 +26,9 @@ const (
 	// stuckAfter is how long it may take when no other request waits, or when it needs a processor
 	// for all that time: one more thread would take that from it.
 	stuckAfter = 2 * time.Millisecond
+	// endless is how long it must need a processor to be left to the kernel's scheduler: others, of
+	// which some may be as long, are not to wait for its end.
+	endless = 100 * time.Millisecond
 	// quietPeriods is the number of periods without an operation after which the monitor
 	// goes to sleep.
 	quietPeriods = 2
@@ -142,12 +145,13 @@ func (m *monitor) findStuck(s *service) (busy, stuck, crowded bool) {
 	for i := range m.suspects {
 		u := &m.suspects[i]
 		waits := m.tasks.waits(u.tid) // under no lock: it takes some microseconds
-		if !waits && ninep.Nanotime()-u.since < int64(stuckAfter) {
+		took := ninep.Nanotime() - u.since
+		if !waits && took < int64(stuckAfter) {
 			continue
 		}
 		s.mu.Lock()
 		if u.since == u.w.since {
-			stuck = s.tookLong(u.w, waits) || stuck
+			stuck = s.tookLong(u.w, waits || took >= int64(endless)) || stuck
 		}
 		s.unlock()
 	}
@@ -161,10 +165,10 @@ type suspect struct {
 	since int64
 }
 
-// tookLong takes account of a worker that has been in one operation for long, and either waits
-// there, or needs a processor for all that time, and reports whether that is news.
-// Preconditions: s.mu is held.
-func (s *service) tookLong(w *worker, waits bool) (news bool) {
+// tookLong takes account of a worker that has been in one operation for long, and either is not to
+// be counted any more, because it waits, or needs a processor for all that time. It reports whether
+// that is news. Preconditions: s.mu is held.
+func (s *service) tookLong(w *worker, discount bool) (news bool) {
 	if !w.running && !w.long {
 		return false // it has said itself that it would block
 	}
@@ -173,7 +177,7 @@ func (s *service) tookLong(w *worker, waits bool) (news bool) {
 		s.d.stats.Stuck.Add(1)
 	}
 	switch {
-	case waits:
+	case discount:
 		s.blocked(w)
 	case w.running:
 		w.setRunning(false)

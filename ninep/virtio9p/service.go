@@ -292,6 +292,10 @@ func (s *service) disableKick() {
 // wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false, fewer
 // than maxAsleep are asleep.
 func (s *service) wait(w *worker) {
+	if w.clock()-w.scheduled > timeSlice {
+		w.newSlice()
+		return // something may have come
+	}
 	if p := s.poller(); p.max > 0 {
 		empty := w.clock()
 		defer func() { p.adapt(w.clock() - empty) }()

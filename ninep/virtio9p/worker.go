@@ -104,8 +104,8 @@ func (w *worker) nextLocked(last *request) *request {
 		case s.running+s.long > s.maxRunning && len(s.idle) < keepIdle:
 			s.park(w) // they would take the processors from one another
 			continue
-		case w.clock()-w.scheduled > timeSlice:
-			w.newSlice()
+		case s.q.Seen() > 0 && w.clock()-w.scheduled > timeSlice:
+			w.newSlice() // else it is time for it in wait, when nobody waits for a reply
 			continue
 		default:
 			r = s.pop(w)

@@ -85,6 +85,7 @@ func (m *monitor) run(s *service) {
 		m.parked.sleep()
 		for awake := true; awake; {
 			m.watch(s)
+			m.tasks.forget()
 			if m.stopping.Load() {
 				return
 			}

@@ -102,8 +102,8 @@ func (st *callState) keep(f *fid, as class) {
 	st.nheld++
 }
 
-// fields returns dec, which is to read the message's fields.
-func (st *callState) fields() *coder {
+// decoder returns dec, to which the message's fields are to be named.
+func (st *callState) decoder() *coder {
 	st.dec = st.terms.dialect.coder(st.scratch[headerSize:st.size])
 	return &st.dec
 }

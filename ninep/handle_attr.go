@@ -14,7 +14,7 @@ const permMask = 0o7777
 func (s *Session) getattr(c *Call) (int, error) {
 	st := &c.state
 	var m Tgetattr
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)
@@ -36,7 +36,7 @@ const setMaskAll = SetMode | SetUID | SetGID | SetSize | SetATime | SetMTime | S
 func (s *Session) setattr(c *Call) (int, error) {
 	st := &c.state
 	var m Tsetattr
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	set := &m.Set
@@ -63,7 +63,7 @@ func (s *Session) setattr(c *Call) (int, error) {
 func (s *Session) statfs(c *Call) (int, error) {
 	st := &c.state
 	var m Tstatfs
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)

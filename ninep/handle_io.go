@@ -37,7 +37,7 @@ const openFlagsChanging = unix.O_WRONLY | unix.O_RDWR | unix.O_TRUNC
 
 func (s *Session) lopen(c *Call) (int, error) {
 	var m Tlopen
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if s.cfg.ReadOnly && m.Flags&openFlagsChanging != 0 {
@@ -61,7 +61,7 @@ func (s *Session) lopen(c *Call) (int, error) {
 
 func (s *Session) lcreate(c *Call) (int, error) {
 	var m Tlcreate
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkName(m.Name, nameCreate); err != nil {
@@ -100,7 +100,7 @@ func checkRange(off uint64, n int) error {
 func (s *Session) read(c *Call) (int, error) {
 	st := &c.state
 	var m Tread
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)
@@ -181,7 +181,7 @@ func ioError(err error) (int, error) {
 func (s *Session) readdir(c *Call) (int, error) {
 	st := &c.state
 	var m Treaddir
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)
@@ -208,7 +208,7 @@ func (s *Session) readdir(c *Call) (int, error) {
 
 func (s *Session) fsync(c *Call) (int, error) {
 	var m Tfsync
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)

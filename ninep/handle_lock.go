@@ -22,7 +22,7 @@ func checkExtent(l *Lock) error {
 func (s *Session) lock(c *Call) (int, error) {
 	st := &c.state
 	var m Tlock
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	if m.Lock.Type > LockUnlock || m.Lock.Flags&^LockFlagBlock != 0 {
@@ -53,7 +53,7 @@ func (s *Session) lock(c *Call) (int, error) {
 func (s *Session) getlock(c *Call) (int, error) {
 	st := &c.state
 	var m Tgetlock
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	if m.Lock.Type > LockUnlock {

@@ -10,7 +10,7 @@ import (
 
 func (s *Session) symlink(c *Call) (int, error) {
 	var m Tsymlink
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkName(m.Name, nameCreate); err != nil {
@@ -33,7 +33,7 @@ func (s *Session) symlink(c *Call) (int, error) {
 
 func (s *Session) mknod(c *Call) (int, error) {
 	var m Tmknod
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkName(m.Name, nameCreate); err != nil {
@@ -67,7 +67,7 @@ func (s *Session) mknod(c *Call) (int, error) {
 
 func (s *Session) mkdir(c *Call) (int, error) {
 	var m Tmkdir
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkName(m.Name, nameCreate); err != nil {
@@ -87,7 +87,7 @@ func (s *Session) mkdir(c *Call) (int, error) {
 
 func (s *Session) link(c *Call) (int, error) {
 	var m Tlink
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkName(m.Name, nameCreate); err != nil {
@@ -106,7 +106,7 @@ func (s *Session) link(c *Call) (int, error) {
 func (s *Session) readlink(c *Call) (int, error) {
 	st := &c.state
 	var m Treadlink
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)
@@ -130,7 +130,7 @@ func (s *Session) readlink(c *Call) (int, error) {
 
 func (s *Session) rename(c *Call) (int, error) {
 	var m Trename
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkName(m.Name, nameRename); err != nil {
@@ -148,7 +148,7 @@ func (s *Session) rename(c *Call) (int, error) {
 
 func (s *Session) renameat(c *Call) (int, error) {
 	var m Trenameat
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	for _, n := range [...]Name{m.OldName, m.NewName} {
@@ -168,7 +168,7 @@ func (s *Session) renameat(c *Call) (int, error) {
 
 func (s *Session) unlinkat(c *Call) (int, error) {
 	var m Tunlinkat
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkName(m.Name, nameUnlink); err != nil {

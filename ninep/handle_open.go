@@ -12,7 +12,7 @@ import (
 func (s *Session) open(c *Call) (int, error) {
 	st := &c.state
 	var m Topen
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	flags, err := m.Mode.flags(st.terms.dialect)
@@ -72,7 +72,7 @@ func (s *Session) create(c *Call) (int, error) {
 	st := &c.state
 	d := st.terms.dialect
 	var m Tcreate
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkName(m.Name, nameCreate); err != nil {

@@ -13,7 +13,7 @@ import (
 // nothing is agreed to then.
 func (s *Session) version(c *Call) (int, error) {
 	var m Tversion
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if m.Msize < MinMsize {
@@ -50,7 +50,7 @@ const overflowUID = 65534
 // where the dialect has no other.
 func (s *Session) attach(c *Call) (int, error) {
 	var m Tattach
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	switch {
@@ -88,7 +88,7 @@ func (s *Session) enter(c *Call, f *fid) error {
 // flush hands over to parkFlush.
 func (s *Session) flush(c *Call) (int, error) {
 	var m Tflush
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	c.state.oldTag = m.OldTag
@@ -100,7 +100,7 @@ func (s *Session) flush(c *Call) (int, error) {
 func (s *Session) walk(c *Call) (int, error) {
 	st := &c.state
 	m := Twalk{Names: st.names[:]}
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		if st.size >= 17 && binary.LittleEndian.Uint16(st.scratch[15:]) > maxWalkNames {
 			return 0, unix.EINVAL
 		}
@@ -151,7 +151,7 @@ func (s *Session) walk(c *Call) (int, error) {
 // is gone even if that fails.
 func (s *Session) clunk(c *Call) (int, error) {
 	var m Tclunk
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	f := s.fids.remove(m.FID, nil)
@@ -176,7 +176,7 @@ func (s *Session) clunk(c *Call) (int, error) {
 // client does not clunk it after.
 func (s *Session) remove(c *Call) (int, error) {
 	var m Tremove
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)

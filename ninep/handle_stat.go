@@ -70,7 +70,7 @@ func seconds(t Time) uint32 { return uint32(min(max(t.Sec, 0), math.MaxUint32)) 
 func (s *Session) stat(c *Call) (int, error) {
 	st := &c.state
 	var m Tstat
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)
@@ -91,7 +91,7 @@ func (s *Session) stat(c *Call) (int, error) {
 func (s *Session) wstat(c *Call) (int, error) {
 	st := &c.state
 	var m Twstat
-	if m.fields(st.fields()); !st.dec.exact() {
+	if m.fields(st.decoder()); !st.dec.exact() {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)

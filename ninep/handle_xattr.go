@@ -91,7 +91,7 @@ func (x *xattr) apply(c *Call, f File) error {
 // list of names. It is read once: what changes after does not show.
 func (s *Session) xattrwalk(c *Call) (int, error) {
 	var m Txattrwalk
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if len(m.Name) != 0 {
@@ -129,7 +129,7 @@ func (s *Session) xattrwalk(c *Call) (int, error) {
 // xattrcreate turns the fid into one that takes the value of an attribute.
 func (s *Session) xattrcreate(c *Call) (int, error) {
 	var m Txattrcreate
-	if m.fields(c.state.fields()); !c.state.dec.exact() {
+	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
 	if err := checkXattrName(m.Name); err != nil {

@@ -39,7 +39,7 @@ func Len(iov []unix.Iovec) int {
 // number of bytes, which is less than len(dst) only if iov ends before.
 func CopyFrom(dst []byte, iov []unix.Iovec, off int) int {
 	if len(iov) == 1 && uint64(off) <= iov[0].Len { // as nearly always
-		return copy(dst, unsafe.Slice(iov[0].Base, int(iov[0].Len))[off:])
+		return copy(dst, Bytes(&iov[0])[off:])
 	}
 	done := 0
 	for i := range iov {
@@ -61,7 +61,7 @@ func CopyFrom(dst []byte, iov []unix.Iovec, off int) int {
 // of bytes, which is less than len(src) only if iov ends before.
 func CopyTo(iov []unix.Iovec, off int, src []byte) int {
 	if len(iov) > 0 && uint64(off+len(src)) <= iov[0].Len { // as nearly always
-		return copy(unsafe.Slice(iov[0].Base, off+len(src))[off:], src)
+		return copy(Bytes(&iov[0])[off:], src)
 	}
 	done := 0
 	for i := range iov {

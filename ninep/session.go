@@ -225,9 +225,6 @@ func (s *Session) holdPair(c *Call, id, id2 uint32) (f, g *fid, err error) {
 // letGo ends what hold and holdPair began.
 func (s *Session) letGo(c *Call) {
 	st := &c.state
-	if st.nheld == 0 {
-		return
-	}
 	for i := range st.held[:st.nheld] {
 		h := &st.held[i]
 		if h.as == exclusive {

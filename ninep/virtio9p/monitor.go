@@ -79,8 +79,8 @@ func (m *monitor) run(s *service) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	debug.SetPanicOnFault(true) // it looks at the ring
-	m.tasks.open()
-	defer m.tasks.close()
+	m.tasks = newTasks()
+	defer m.tasks.forget()
 	for {
 		m.parked.sleep()
 		for awake := true; awake; {
@@ -125,27 +125,26 @@ func (m *monitor) findStuck(s *service) (busy, stuck, crowded bool) {
 	m.suspects = m.suspects[:0]
 	s.mu.Lock()
 	crowded, s.crowded = s.crowded, false
-	if s.running+s.long > 0 {
+	busy = s.running+s.long > 0
+	if busy {
 		limit := int64(stuckAfter)
 		if s.unattended() {
 			// Where operations take long as a rule, another thread does not make them shorter.
 			limit = min(max(int64(monitorPeriod), 2*s.cost.Load()), limit)
 		}
-		busy = true
-		for now, i := ninep.Nanotime(), 0; i < len(s.workers); i++ {
-			if w := s.workers[i]; (w.running || w.long) && now-w.since >= limit {
-				m.suspects = append(m.suspects, suspect{w, w.tid, w.since})
+		now := ninep.Nanotime()
+		for _, w := range s.workers {
+			if (w.running || w.long) && now-w.since >= limit {
+				m.suspects = append(m.suspects, suspect{w, w.since})
 			}
 		}
 	}
 	s.unlock()
-	if len(m.suspects) == 0 {
-		return busy, false, crowded
+	if len(m.suspects) > 0 {
+		s.flush()
 	}
-	s.flush()
-	for i := range m.suspects {
-		u := &m.suspects[i]
-		waits := m.tasks.waits(u.tid) // under no lock: it takes some microseconds
+	for _, u := range m.suspects {
+		waits := m.tasks.waits(u.w.tid) // under no lock: it takes some microseconds
 		took := ninep.Nanotime() - u.since
 		if !waits && took < int64(stuckAfter) {
 			continue
@@ -162,7 +161,6 @@ func (m *monitor) findStuck(s *service) (busy, stuck, crowded bool) {
 // suspect is a worker that may be stuck in the operation that it began at a time.
 type suspect struct {
 	w     *worker
-	tid   int
 	since int64
 }
 

@@ -148,8 +148,8 @@ func (s *service) unlock() {
 
 // spawn starts one more worker. Preconditions: s.mu is held.
 func (s *service) spawn() {
-	w := &worker{s: s, coming: true}
-	s.coming++
+	w := &worker{s: s}
+	mark(&w.coming, &s.coming, true)
 	s.workers = append(s.workers, w)
 	s.d.stats.Threads.Add(1)
 	go w.run()
@@ -264,8 +264,7 @@ func (s *service) rouse() bool {
 		w := s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		w.roused, s.roused = s.roused, w
-		w.coming = true
-		s.coming++
+		mark(&w.coming, &s.coming, true)
 		return true
 	}
 	if len(s.workers) < s.maxThreads {

@@ -55,9 +55,7 @@ func (w *worker) run() {
 	runtime.LockOSThread()
 	debug.SetPanicOnFault(true)
 	s := w.s
-	s.mu.Lock()
-	w.tid = unix.Gettid()
-	s.mu.Unlock()
+	w.tid = unix.Gettid() // for who sees, under service.mu, that it executes
 	var r *request
 	for {
 		r = w.next(r)
@@ -159,33 +157,23 @@ func (w *worker) newSlice() {
 
 // come is called when a worker has come that may have been roused or started.
 func (w *worker) come() {
-	if w.coming {
-		w.coming = false
-		w.s.coming--
-	}
+	mark(&w.coming, &w.s.coming, false)
 }
 
-func (w *worker) setRunning(v bool) {
-	if w.running == v {
-		return
-	}
-	w.running = v
-	if v {
-		w.s.running++
-	} else {
-		w.s.running--
-	}
-}
+func (w *worker) setRunning(v bool) { mark(&w.running, &w.s.running, v) }
 
-func (w *worker) setLong(v bool) {
-	if w.long == v {
+func (w *worker) setLong(v bool) { mark(&w.long, &w.s.long, v) }
+
+// mark sets a mark of which it is counted how many workers have it.
+func mark(has *bool, count *int, v bool) {
+	if *has == v {
 		return
 	}
-	w.long = v
+	*has = v
 	if v {
-		w.s.long++
+		*count++
 	} else {
-		w.s.long--
+		*count--
 	}
 }
 

@@ -86,6 +86,17 @@ func (s *Session) markFlushed(tag uint16, seq uint64) *Call {
 	}
 }
 
+// lastBegun returns the number of the last request that was begun and has not ended; 0 if there is
+// none.
+func (s *Session) lastBegun() (seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		seq = max(seq, c.state.park.word.v.Load()>>wordSeqShift)
+	}
+	return seq
+}
+
 // parkFlush is the rest of a Tflush. Its reply waits until the old request's is on
 // its way, or is certain not to come. From the unlocking of s.mu on, c may be
 // completed by another thread: it is not touched any more.
@@ -261,7 +272,7 @@ func (s *Session) park(c *Call) int {
 // holds for the requests begun before, also those that would come to wait after
 // it. The transport must not hold a lock here that Transport.Complete takes.
 func (s *Session) Drain() {
-	seq := s.seq.Load()
+	seq := s.lastBegun()
 	s.mu.Lock()
 	s.drained = seq
 	s.mu.Unlock()

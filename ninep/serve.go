@@ -20,13 +20,14 @@ const firstCopy = 64
 
 // Begin takes in the request that c's In and Out describe: it copies the header,
 // and from then on a Tflush can find the tag. Begin is called in the order in
-// which the requests came, and before the next one is begun.
+// which the requests came, by one thread at a time.
 func (s *Session) Begin(c *Call) {
 	st := &c.state
 	st.terms = s.terms.Load()
 	st.failed, st.resumed, st.bytes = false, false, 0
 	s.readHeader(c)
-	st.seq = s.seq.Add(1)
+	s.begun++
+	st.seq = s.begun
 	st.park.word.Store(newWord(st.seq, st.tag))
 }
 
@@ -176,8 +177,11 @@ func isFault(r any) bool {
 // Tflushes that waited for it are completed. The transport may use c again after
 // that, and must not hold a lock here that Transport.Complete takes.
 func (s *Session) End(c *Call) {
-	if c.state.park.word.endQuietly() {
-		return
+	if !s.EndQuietly(c) {
+		s.endFlushed(c)
 	}
-	s.endFlushed(c)
 }
+
+// EndQuietly is End for a request that no Tflush waits for. It reports false, and does
+// nothing, if one does. The transport may hold any lock.
+func (s *Session) EndQuietly(c *Call) bool { return c.state.park.word.endQuietly() }

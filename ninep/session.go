@@ -80,7 +80,7 @@ type Session struct {
 	log *slog.Logger
 
 	terms atomic.Pointer[terms]
-	seq   atomic.Uint64 // of the last Begin
+	begun uint64 // requests, the seq of the last; of who calls Begin
 	fids  fidTable
 	xattr atomic.Int64 // bytes that count against MaxXattrBytes
 
@@ -157,7 +157,7 @@ func (s *Session) FreeCall(c *Call) {
 // but cannot make a fid any more; a File closes after the last request that uses
 // it. The transport calls it when the front end takes or gives up the device; it
 // must not hold a lock that Transport.Complete takes.
-func (s *Session) Reset() { s.reset(noTerms(), s.seq.Load()) }
+func (s *Session) Reset() { s.reset(noTerms(), s.lastBegun()) }
 
 // reset is Reset with the terms to be in force after. Requests up to seq do not
 // wait any longer.

@@ -109,19 +109,24 @@ func (d *fakeDevice) work(q *virtqueue.Queue, done chan struct{}) {
 	debug.SetPanicOnFault(true)
 	defer func() {
 		if r := recover(); r != nil {
+			q.Lock()
 			q.Break(fmt.Errorf("%v", r))
+			q.Unlock()
 		}
 	}()
 	var c virtqueue.Chain
 	for !d.quit.Load() {
+		q.Lock()
 		ok, err := q.Pop(&c)
+		come := ok || err != nil || q.EnableKick()
+		q.Unlock()
 		switch {
 		case err != nil:
 			return
+		case !come:
+			q.Wait(-1)
+			continue
 		case !ok:
-			if !q.EnableKick() {
-				q.Wait(-1)
-			}
 			continue
 		}
 		d.popped.Add(1)
@@ -135,7 +140,9 @@ func (d *fakeDevice) work(q *virtqueue.Queue, done chan struct{}) {
 		for _, v := range c.Writable {
 			n += copy(bytesOf(v), in[min(n, len(in)):])
 		}
+		q.Lock()
 		q.Push(&c, n)
+		q.Unlock()
 		q.Notify()
 	}
 }

@@ -6,10 +6,12 @@
 // # Life of a buffer
 //
 // A Region is one mapped piece of guest memory, a Memory an immutable snapshot of
-// all of them, a Queue one ring on top of a Memory. One thread at a time calls Pop,
-// which fills a Chain with iovecs that point at guest memory. They are a lease: valid
-// from Pop to Push of that chain. Any thread may Push, in any order; Notify tells the
-// driver, if it wants to be told.
+// all of them, a Queue one ring on top of a Memory. Pop fills a Chain with iovecs that
+// point at guest memory. They are a lease: valid from Pop to Push of that chain. Chains may
+// be pushed in any order; Notify tells the driver, if it wants to be told.
+//
+// Who takes chains, and in which order, is the device's to say, under a lock of its own most
+// likely. So that a request costs one lock and not two, that lock is the Queue's.
 //
 // # Trust
 //
@@ -22,8 +24,8 @@
 //
 // # Lock order
 //
-//	Queue.mu (used ring or used descriptors, event suppression, call fd)
-//	waiter.mu (kick fd); neither is taken under the other
+//	Queue.mu (the ring, and what the device orders by it)
+//	Queue.callMu (call fd) or waiter.mu (kick fd)
 //
 // # Sources
 //

@@ -297,15 +297,20 @@ func TestLogToggledWhileRunning(t *testing.T) {
 		wg.Go(func() {
 			in := buffers(r.data, 1)
 			for !stop.Load() {
-				r.q.EnableKick()
 				r.drv.Add(nil, in)
 				var c virtqueue.Chain
+				r.q.Lock()
+				r.q.EnableKick()
 				if ok, err := r.q.Pop(&c); !ok || err != nil {
+					r.q.Unlock()
 					t.Error(ok, err)
 					return
 				}
+				r.q.Unlock()
+				r.q.Lock()
 				r.q.Push(&c, 1)
 				r.q.DisableKick()
+				r.q.Unlock()
 				r.drv.Take()
 				select {
 				case served <- struct{}{}:

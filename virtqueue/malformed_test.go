@@ -56,7 +56,7 @@ func TestMalformedChain(t *testing.T) {
 				r.popNone()
 
 				stats := r.q.Stats()
-				if bad, ok := stats.BadChains.Load(), stats.Chains.Load(); bad != 2 || ok != 2 {
+				if bad, ok := stats.BadChains.Load(), r.q.Chains(); bad != 2 || ok != 2 {
 					t.Errorf("counted %d bad chains and %d good ones, want 2 and 2", bad, ok)
 				}
 				if len(r.bad) != 2 || r.bad[0].head != 3 || !strings.Contains(r.bad[0].err.Error(), h.want) {

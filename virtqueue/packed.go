@@ -5,7 +5,6 @@ package virtqueue
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 )
 
 // A packed ring (2.8) is one ring of descriptors that both sides write to: the driver makes
@@ -44,15 +43,11 @@ type packedRing struct {
 	device    shared // device area: ours
 	descGuest uint64 // guest-physical address of desc, for the dirty log
 
-	// The leader's.
-	next  uint32 // place of the next descriptor to take
-	seen  int    // lists from there on that were seen to be available
-	event uint32 // device area as last written
-
-	// Place of the next descriptor to use. Stored under Queue.mu; the leader looks at it too.
-	used atomic.Uint32
-
 	// Under Queue.mu.
+	next     uint32 // place of the next descriptor to take
+	seen     int    // lists from there on that were seen to be available
+	event    uint32 // device area as last written
+	used     uint32 // place of the next descriptor to use
 	done     uint64 // descriptors used
 	told     uint64 // done when the driver was last told
 	everTold bool   // told means something
@@ -105,8 +100,7 @@ func newPackedRing(mem *Memory, cfg *Config) (*packedRing, error) {
 		base = wrapBit<<16 | wrapBit
 	}
 	p.next, _ = p.place(uint16(base))
-	used, _ := p.place(uint16(base >> 16))
-	p.used.Store(used)
+	p.used, _ = p.place(uint16(base >> 16))
 	return p, nil
 }
 
@@ -171,7 +165,7 @@ func (p *packedRing) nextIndex() uint16 {
 }
 
 func (p *packedRing) base() uint32 {
-	return uint32(p.encoded(p.used.Load()))<<16 | uint32(p.encoded(p.next))
+	return uint32(p.encoded(p.used))<<16 | uint32(p.encoded(p.next))
 }
 
 // flags reads the flags of one descriptor.
@@ -187,7 +181,7 @@ func (p *packedRing) available(at uint32, flags uint16) bool {
 	return flags&(descAvail|descUsed) == want
 }
 
-// pending reports whether a list is available, one that was seen before or not. For the leader.
+// pending reports whether a list is available, one that was seen before or not.
 func (p *packedRing) pending() bool {
 	if p.seen > 0 {
 		return true
@@ -196,7 +190,7 @@ func (p *packedRing) pending() bool {
 	return p.available(p.next, p.flags(index))
 }
 
-// look sees how many lists are available, unless some are known to be. For the leader.
+// look sees how many lists are available, unless some are known to be.
 func (p *packedRing) look() {
 	if p.seen == 0 {
 		p.seen = p.waiting()
@@ -206,7 +200,7 @@ func (p *packedRing) look() {
 // waitingMax is how many descriptors are looked at to see how many lists wait.
 const waitingMax = 32
 
-// waiting returns how many lists are available, as far as is looked. For the leader.
+// waiting returns how many lists are available, as far as is looked.
 func (p *packedRing) waiting() (n int) {
 	at := p.next
 	for i := range min(waitingMax, p.size) {
@@ -256,9 +250,9 @@ func (q *Queue) takePacked(c *Chain) (bool, error) {
 		return false, nil
 	}
 	c.reset()
-	q.walker.use(q.memory.Load())
+	q.walker.use(q.memory)
 	// What is in flight is not the driver's to make available anew.
-	free := p.size - p.distance(p.used.Load(), p.next)
+	free := p.size - p.distance(p.used, p.next)
 	at := p.next
 	var bad error
 	for n := uint32(1); ; n++ {
@@ -315,10 +309,10 @@ func (w *walker) addPacked(c *Chain, d desc, first bool, size int) error {
 }
 
 // pushPacked writes a used descriptor, one for the whole list, and skips as many as the list
-// has: the driver knows that number too, by the buffer ID. Preconditions: q.mu is held.
+// has: the driver knows that number too, by the buffer ID.
 func (q *Queue) pushPacked(c *Chain, written int, log *Log) {
 	p := q.packed
-	at := p.used.Load()
+	at := p.used
 	index, wrap := p.index(at)
 	var flags uint32
 	if wrap != 0 {
@@ -328,7 +322,7 @@ func (q *Queue) pushPacked(c *Chain, written int, log *Log) {
 		flags |= descWrite // without it the length means nothing
 	}
 	// Before the driver can see it: what it makes available then is not in flight any more.
-	p.used.Store(p.after(at, c.descs))
+	p.used = p.after(at, c.descs)
 	p.done += uint64(c.descs)
 	p.desc.put(int(index), 2, uint32(written))
 	p.desc.store(int(index), 3, flags<<16|uint32(c.head))
@@ -340,7 +334,7 @@ func (q *Queue) pushPacked(c *Chain, written int, log *Log) {
 	}
 }
 
-// callWanted is Queue.takeCall for a packed ring. Preconditions: Queue.mu is held.
+// callWanted is Queue.CallWanted for a packed ring.
 func (p *packedRing) callWanted() bool {
 	if p.told == p.done && p.everTold {
 		return false
@@ -358,7 +352,7 @@ func (p *packedRing) callWanted() bool {
 	wanted, ok := p.place(uint16(event))
 	// Told when that descriptor was used, or skipped: Linux asks for one somewhere ahead when
 	// it wants to be told of several at a time.
-	used := p.used.Load()
+	used := p.used
 	return !ok || p.distance(wanted, used)-1 < uint32(since)
 }
 
@@ -370,7 +364,7 @@ func (p *packedRing) kickEvent() uint32 {
 	return eventDesc | uint32(p.encoded(p.next))
 }
 
-// setDeviceEvent writes the device area. For the leader.
+// setDeviceEvent writes the device area.
 func (q *Queue) setDeviceEvent(v uint32) {
 	p := q.packed
 	if p.event == v {
@@ -378,12 +372,7 @@ func (q *Queue) setDeviceEvent(v uint32) {
 	}
 	p.device.store32(0, v)
 	p.event = v
-	if q.log.Load() == nil {
-		return
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if log := q.log.Load(); log != nil && q.logUsed {
-		log.Mark(q.usedLogAddr, eventSize)
+	if q.log != nil && q.logUsed {
+		q.log.Mark(q.usedLogAddr, eventSize)
 	}
 }

@@ -152,8 +152,8 @@ func TestPackedMalformedChain(t *testing.T) {
 				if len(r.bad) != 1 || r.bad[0].head != rawID || !strings.Contains(r.bad[0].err.Error(), h.want) {
 					t.Errorf("told of %v, want buffer %d with %q", r.bad, rawID, h.want)
 				}
-				if stats := r.q.Stats(); stats.BadChains.Load() != 1 || stats.Chains.Load() != 2 || r.q.Broken() {
-					t.Errorf("counted %d bad chains and %d good ones; broken: %v", stats.BadChains.Load(), stats.Chains.Load(), r.q.Broken())
+				if stats := r.q.Stats(); stats.BadChains.Load() != 1 || r.q.Chains() != 2 || r.q.Broken() {
+					t.Errorf("counted %d bad chains and %d good ones; broken: %v", stats.BadChains.Load(), r.q.Chains(), r.q.Broken())
 				}
 			})
 		}

@@ -75,27 +75,28 @@ const (
 // Queue is the device side of a virtqueue, split or packed. Which one is looked at once in
 // each call, not for each descriptor.
 //
-// Pop and EnableKick are for one thread at a time: the leader. Everything else may
-// be called by any thread.
+// Its lock is the caller's, who has more to order by it than the ring: what is called with the
+// queue locked says so. Everything else may be called by any thread, and locks it where needed.
 type Queue struct {
+	mu sync.Mutex // see Lock
+
 	packed *packedRing // nil: the ring is split
 
 	size, mask  uint16
 	eventIdx    bool
 	desc        descTable
 	avail, used shared
-	memory      atomic.Pointer[Memory]
-	log         atomic.Pointer[Log]
-
-	// The leader's.
-	nextAvail uint16
-	availSeen uint16 // avail.idx as last read
-	walker    walker
 
 	waiter *waiter
 	broken atomic.Bool
 
-	mu          sync.Mutex
+	// Under mu.
+	memory      *Memory
+	log         *Log
+	nextAvail   uint16
+	availSeen   uint16 // avail.idx as last read
+	chains      uint64 // taken by Pop, bad ones not included
+	walker      walker
 	usedIdx     uint16
 	signalled   uint16 // usedIdx when the driver was last told
 	everSignal  bool   // signalled means something
@@ -104,7 +105,7 @@ type Queue struct {
 	logUsed     bool
 	usedLogAddr uint64
 
-	callMu sync.RWMutex // never held together with mu
+	callMu sync.RWMutex
 	call   notifier
 
 	onBad  func(head uint16, err error)
@@ -115,7 +116,6 @@ type Queue struct {
 
 // Stats counts what happened on a queue.
 type Stats struct {
-	Chains     atomic.Uint64 // taken by Pop, bad ones not included
 	BadChains  atomic.Uint64 // given back with length 0 because they were malformed
 	Kicks      atomic.Uint64 // returns of Wait because of the kick fd
 	Interrupts atomic.Uint64 // notifications of the driver
@@ -154,7 +154,7 @@ func NewQueue(mem *Memory, cfg Config) (q *Queue, err error) {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	mem.Ref()
-	q.memory.Store(mem)
+	q.memory = mem
 	return q, nil
 }
 
@@ -203,11 +203,21 @@ func (m *Memory) part(name string, addr, n uint64, align uintptr) (shared, error
 func (q *Queue) Close() error {
 	q.waiter.close()
 	q.SetLog(nil)
-	if m := q.memory.Swap(nil); m != nil {
+	q.Lock()
+	m := q.memory
+	q.memory = nil
+	q.Unlock()
+	if m != nil {
 		m.Unref()
 	}
 	return nil
 }
+
+// Lock locks the queue: its ring, and what else the caller orders by that.
+func (q *Queue) Lock() { q.mu.Lock() }
+
+// Unlock undoes Lock.
+func (q *Queue) Unlock() { q.mu.Unlock() }
 
 // OnTrouble sets functions that are told of malformed chains and of the queue's end, before
 // service begins. They run on the thread that found it.
@@ -220,6 +230,9 @@ func (q *Queue) Size() int { return int(q.size) }
 
 // Stats returns the queue's counters.
 func (q *Queue) Stats() *Stats { return &q.stats }
+
+// Chains returns how many chains Pop has taken, bad ones not included. The queue is locked.
+func (q *Queue) Chains() uint64 { return q.chains }
 
 // Layout returns "packed" or "split".
 func (q *Queue) Layout() string {
@@ -251,7 +264,11 @@ func (q *Queue) Base() uint32 {
 // takes a reference on it. Chains in flight stay valid.
 func (q *Queue) SetMemory(mem *Memory) {
 	mem.Ref()
-	if old := q.memory.Swap(mem); old != nil {
+	q.Lock()
+	old := q.memory
+	q.memory = mem
+	q.Unlock()
+	if old != nil {
 		old.Unref()
 	}
 }
@@ -261,10 +278,10 @@ func (q *Queue) SetLog(l *Log) {
 	if l != nil {
 		l.Ref()
 	}
-	// Push marks under mu, so that nobody marks in the old log once this has returned.
-	q.mu.Lock()
-	old := q.log.Swap(l)
-	q.mu.Unlock()
+	q.Lock()
+	old := q.log
+	q.log = l
+	q.Unlock()
 	if old != nil {
 		old.Unref()
 	}
@@ -273,8 +290,8 @@ func (q *Queue) SetLog(l *Log) {
 // SetUsedLog says whether writes to the used ring are logged, and as which
 // guest-physical address.
 func (q *Queue) SetUsedLog(on bool, addr uint64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.Lock()
+	defer q.Unlock()
 	q.logUsed, q.usedLogAddr = on, addr
 }
 
@@ -305,27 +322,20 @@ func (q *Queue) SetCall(fd int) {
 // SetErr names the fd that is told when the queue breaks; -1: none.
 func (q *Queue) SetErr(fd int) {
 	n := newNotifier(fd)
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.Lock()
+	defer q.Unlock()
 	q.errFd = n
 }
 
 // survive is deferred where the ring is looked at or written to: a page of it that is gone ends
-// the queue, and not the process. It sets *err, unless err is nil, to ErrBroken then.
+// the queue, and not the process. It sets *err, unless err is nil, to ErrBroken then. The queue is
+// locked.
 func (q *Queue) survive(err *error) {
 	if v := recover(); v != nil {
 		q.Break(fault(v))
 		if err != nil {
 			*err = ErrBroken
 		}
-	}
-}
-
-// leave is survive where mu is held, which it unlocks.
-func (q *Queue) leave() {
-	q.mu.Unlock()
-	if v := recover(); v != nil {
-		q.Break(fault(v))
 	}
 }
 
@@ -342,15 +352,13 @@ func fault(v any) error {
 // Broken reports whether the queue has been given up.
 func (q *Queue) Broken() bool { return q.broken.Load() }
 
-// Break gives the queue up, for the reason err. The first call counts. Once it has
-// returned no Push and no Notify touches shared memory any more.
+// Break gives the queue up, for the reason err. The first call counts: from then on nothing
+// touches shared memory any more. The queue is locked.
 func (q *Queue) Break(err error) {
 	if q.broken.Swap(true) {
 		return
 	}
-	q.mu.Lock() // whoever is in Push leaves
 	q.errFd.signal()
-	q.mu.Unlock()
 	if q.onDead != nil {
 		q.onDead(err)
 	}

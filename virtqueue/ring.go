@@ -7,7 +7,7 @@ import "fmt"
 // Pop takes the next available chain. It returns false when there is none, and ErrBroken
 // when the queue is, or turns out to be, broken. Malformed chains are given back and
 // skipped; after a ring full of them Pop returns false, so that the caller can see whether
-// it is to stop, and Pending is still true.
+// it is to stop, and Pending is still true. The queue is locked.
 func (q *Queue) Pop(c *Chain) (ok bool, err error) {
 	defer q.survive(&err)
 	for range q.size {
@@ -23,7 +23,7 @@ func (q *Queue) Pop(c *Chain) (ok bool, err error) {
 			return false, err
 		}
 		if err == nil {
-			q.stats.Chains.Add(1)
+			q.chains++
 			return true, nil
 		}
 		q.stats.BadChains.Add(1)
@@ -33,7 +33,9 @@ func (q *Queue) Pop(c *Chain) (ok bool, err error) {
 		ok, err = false, nil
 		c.reset()
 		q.Push(c, 0)
-		q.Notify()
+		if q.CallWanted() {
+			q.Call()
+		}
 	}
 	return false, nil
 }
@@ -56,7 +58,7 @@ func (q *Queue) takeSplit(c *Chain) (bool, error) {
 	q.nextAvail++
 	c.reset()
 	c.head = head
-	q.walker.use(q.memory.Load())
+	q.walker.use(q.memory)
 	return true, q.walker.walk(c, q.desc, head)
 }
 
@@ -70,7 +72,7 @@ func (q *Queue) pendingSplit() bool {
 }
 
 // Pending returns how many chains wait to be popped, as far as is known: 0 means that none
-// does. For the leader.
+// does. The queue is locked.
 func (q *Queue) Pending() (n int) {
 	defer q.survive(nil)
 	switch {
@@ -92,7 +94,7 @@ func (q *Queue) pending() bool {
 }
 
 // Seen returns how many chains Pop and Pending have seen that are not popped yet. It does not
-// look at the ring. For the leader.
+// look at the ring. The queue is locked.
 func (q *Queue) Seen() int {
 	if q.packed != nil {
 		return q.packed.seen
@@ -100,7 +102,7 @@ func (q *Queue) Seen() int {
 	return int(q.availSeen - q.nextAvail)
 }
 
-// Position returns where Pop has got to, for Arrived. For the leader.
+// Position returns where Pop has got to, for Arrived. The queue is locked.
 func (q *Queue) Position() uint16 {
 	if q.packed != nil {
 		return q.packed.encoded(q.packed.next)
@@ -109,9 +111,15 @@ func (q *Queue) Position() uint16 {
 }
 
 // Arrived reports whether the driver has made a chain available since Pop had got to a
-// position and found no more. Any thread may ask, again and again.
+// position and found no more. Any thread may ask, again and again; the queue is not locked.
 func (q *Queue) Arrived(position uint16) bool {
-	defer q.survive(nil)
+	defer func() {
+		if v := recover(); v != nil {
+			q.Lock()
+			q.Break(fault(v))
+			q.Unlock()
+		}
+	}()
 	switch {
 	case q.broken.Load():
 		return true
@@ -123,16 +131,15 @@ func (q *Queue) Arrived(position uint16) bool {
 
 // Push gives a chain back with the number of bytes that were written to it, from the start
 // of Writable. The driver sees it at once, but is told by Notify. On a broken queue it does
-// nothing.
+// nothing. The queue is locked.
 func (q *Queue) Push(c *Chain, written int) {
-	q.mu.Lock()
-	defer q.leave()
+	defer q.survive(nil)
 	if q.broken.Load() {
 		return
 	}
-	log := q.log.Load()
+	log := q.log
 	if log != nil {
-		q.memory.Load().logWritten(log, c, written)
+		q.memory.logWritten(log, c, written)
 	}
 	if q.packed != nil {
 		q.pushPacked(c, written, log)
@@ -184,11 +191,16 @@ func (m *Memory) logWritten(log *Log, c *Chain, n int) {
 // Notify tells the driver of the chains pushed since it was last told, unless it does not
 // want to know, and reports whether it did.
 func (q *Queue) Notify() (told bool) {
-	if !q.takeCall() {
-		return false
-	}
-	// Under no lock that other threads want: the driver may well take this processor at once,
-	// and they have chains to push and to tell of.
+	q.Lock()
+	wanted := q.CallWanted()
+	q.Unlock()
+	return wanted && q.Call()
+}
+
+// Call tells the driver of the chains that were pushed, after CallWanted has said that it wants
+// to know, and reports whether it could. The queue is better not locked: the driver may well take
+// this processor at once, and other threads have chains to push.
+func (q *Queue) Call() (told bool) {
 	q.callMu.RLock()
 	defer q.callMu.RUnlock()
 	if q.call.fd >= 0 {
@@ -199,11 +211,10 @@ func (q *Queue) Notify() (told bool) {
 	return false
 }
 
-// takeCall reports whether the driver wants to know of what was pushed since it was last
-// called, and takes it that the driver is told.
-func (q *Queue) takeCall() bool {
-	q.mu.Lock()
-	defer q.leave()
+// CallWanted reports whether the driver wants to know of what was pushed since it was last
+// called, and takes it that the driver is told. The queue is locked.
+func (q *Queue) CallWanted() bool {
+	defer q.survive(nil)
 	switch {
 	case q.broken.Load():
 		return false
@@ -213,7 +224,7 @@ func (q *Queue) takeCall() bool {
 	return q.callWanted()
 }
 
-// callWanted is takeCall for a split ring. Preconditions: q.mu is held.
+// callWanted is CallWanted for a split ring.
 func (q *Queue) callWanted() bool {
 	if q.signalled == q.usedIdx && q.everSignal {
 		return false
@@ -230,7 +241,7 @@ func (q *Queue) callWanted() bool {
 }
 
 // EnableKick asks the driver to kick for the next chain, and reports whether one came
-// before that took effect: then the caller goes on popping. For the leader.
+// before that took effect: then the caller goes on popping. The queue is locked.
 func (q *Queue) EnableKick() (pending bool) {
 	defer q.survive(nil)
 	if q.broken.Load() {
@@ -247,7 +258,7 @@ func (q *Queue) EnableKick() (pending bool) {
 	return q.pending()
 }
 
-// DisableKick tells the driver that kicks are not needed. For the leader.
+// DisableKick tells the driver that kicks are not needed. The queue is locked.
 func (q *Queue) DisableKick() {
 	defer q.survive(nil)
 	// With the event index the driver kicks only when it passes avail_event, which stands
@@ -262,15 +273,13 @@ func (q *Queue) DisableKick() {
 }
 
 func (q *Queue) setNoNotify(v bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.noNotify == v {
 		return
 	}
 	q.noNotify = v
 	q.storeUsedWord()
-	if log := q.log.Load(); log != nil && q.logUsed {
-		log.Mark(q.usedLogAddr, 4)
+	if q.log != nil && q.logUsed {
+		q.log.Mark(q.usedLogAddr, 4)
 	}
 }
 
@@ -279,13 +288,8 @@ func (q *Queue) setNoNotify(v bool) {
 func (q *Queue) setAvailEvent(v uint16) {
 	off := usedRing + 8*int(q.size)
 	q.used.store16(off, v)
-	if q.log.Load() == nil {
-		return
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if log := q.log.Load(); log != nil && q.logUsed {
-		log.Mark(q.usedLogAddr+uint64(off), 2)
+	if q.log != nil && q.logUsed {
+		q.log.Mark(q.usedLogAddr+uint64(off), 2)
 	}
 }
 

@@ -191,7 +191,9 @@ func serveUntil(t *testing.T, q *virtqueue.Queue, stop *atomic.Bool, workers int
 		}
 		number := binary.LittleEndian.Uint64(virtqueue.Bytes(&c.Readable[0]))
 		binary.LittleEndian.PutUint64(virtqueue.Bytes(&c.Writable[0]), ^number)
+		q.Lock()
 		q.Push(c, 8)
+		q.Unlock()
 	}
 	free := sync.Pool{New: func() any { return new(virtqueue.Chain) }}
 	work := make(chan *virtqueue.Chain, q.Size())
@@ -215,7 +217,10 @@ func serveUntil(t *testing.T, q *virtqueue.Queue, stop *atomic.Bool, workers int
 	defer close(work)
 	for !stop.Load() {
 		c := free.Get().(*virtqueue.Chain)
-		switch ok, err := q.Pop(c); {
+		q.Lock()
+		ok, err := q.Pop(c)
+		q.Unlock()
+		switch {
 		case err != nil:
 			t.Error(err)
 			return
@@ -231,10 +236,15 @@ func serveUntil(t *testing.T, q *virtqueue.Queue, stop *atomic.Bool, workers int
 		if workers == 0 {
 			q.Notify() // of all that was there
 		}
-		if !q.EnableKick() {
+		q.Lock()
+		pending := q.EnableKick()
+		q.Unlock()
+		if !pending {
 			q.Wait(forever)
 		}
+		q.Lock()
 		q.DisableKick()
+		q.Unlock()
 	}
 }
 
@@ -262,7 +272,9 @@ func testPushOutOfOrder(t *testing.T, layout virtqueue.Features) {
 		for k := range threads {
 			wg.Go(func() {
 				for i := k; i < size; i += threads {
+					r.q.Lock()
 					r.q.Push(chains[i], int(want[chains[i].Head()]))
+					r.q.Unlock()
 					r.q.Notify()
 				}
 			})

@@ -36,9 +36,8 @@
 //
 // # Lock order
 //
-//	service.mu (who leads, waits, runs; taking chains)
-//	  Session.mu (Begin only)
-//	  virtqueue.Queue.mu and callMu
+//	virtqueue.Queue.mu (chains; who leads, waits, runs)
+//	  Session.mu (to make and free a Call)
 //
 // Neither is held while an operation runs.
 package virtio9p

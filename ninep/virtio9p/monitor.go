@@ -123,14 +123,14 @@ func (m *monitor) watch(s *service) {
 // and whether several requests were there at once since the last call.
 func (m *monitor) findStuck(s *service) (busy, stuck, crowded bool) {
 	m.suspects = m.suspects[:0]
-	s.mu.Lock()
+	s.q.Lock()
 	crowded, s.crowded = s.crowded, false
 	busy = s.running+s.long > 0
 	if busy {
 		limit := int64(stuckAfter)
 		if s.unattended() {
 			// Where operations take long as a rule, another thread does not make them shorter.
-			limit = min(max(int64(monitorPeriod), 2*s.cost.Load()), limit)
+			limit = min(max(int64(monitorPeriod), 2*s.cost), limit)
 		}
 		now := ninep.Nanotime()
 		for _, w := range s.workers {
@@ -149,7 +149,7 @@ func (m *monitor) findStuck(s *service) (busy, stuck, crowded bool) {
 		if !waits && took < int64(stuckAfter) {
 			continue
 		}
-		s.mu.Lock()
+		s.q.Lock()
 		if u.since == u.w.since {
 			stuck = s.tookLong(u.w, waits || took >= int64(endless)) || stuck
 		}
@@ -166,7 +166,7 @@ type suspect struct {
 
 // tookLong takes account of a worker that has been in one operation for long, and either is not to
 // be counted any more, because it waits, or needs a processor for all that time. It reports whether
-// that is news. Preconditions: s.mu is held.
+// that is news. Preconditions: the queue is locked.
 func (s *service) tookLong(w *worker, discount bool) (news bool) {
 	if !w.running && !w.long {
 		return false // it has said itself that it would block
@@ -187,5 +187,5 @@ func (s *service) tookLong(w *worker, discount bool) (news bool) {
 }
 
 // unattended reports whether chains wait, or replies of which the driver has not been told.
-// Preconditions: s.mu is held.
+// Preconditions: the queue is locked.
 func (s *service) unattended() bool { return s.teller.any() || s.q.Pending() > 0 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"vhost-user-9p/ninep"
@@ -40,9 +39,9 @@ type service struct {
 
 	maxRunning, maxThreads int
 
-	// mu orders everything about who does what. Chains are taken under it, so that the
-	// session hears of requests in the order of the ring.
-	mu       sync.Mutex
+	// The queue's lock orders everything about who does what; it guards the fields from here on
+	// but for monitor. Chains are taken under it, so that the session hears of requests in the
+	// order of the ring.
 	stopping bool
 	looking  bool      // somebody looks at the ring until a request comes
 	asleep   int       // workers that wait for the kick: maxAsleep, one more after looking in vain
@@ -60,13 +59,14 @@ type service struct {
 	drained  sync.Cond  // workers or inFlight went down
 	seen     counters   // what the queue's counters stood at when last collected
 
-	cost    atomic.Int64 // what an operation takes of late, in nanoseconds; written under mu
-	teller  teller
-	monitor monitor
+	cost   int64 // what an operation takes of late, in nanoseconds
+	teller teller
 
 	// poll is for when nothing is in flight, behind for when something is that takes long:
 	// it may be that, that the driver waits for.
 	poll, behind poller
+
+	monitor monitor
 }
 
 func newService(d *Device, q *virtqueue.Queue) *service {
@@ -80,7 +80,7 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 		poll:       poller{max: int64(d.cfg.Poll)},
 		behind:     poller{max: int64(d.cfg.Poll)},
 	}
-	s.drained.L = &s.mu
+	s.drained.L = q
 	s.session.LimitWaiting(q.Size() / 4)
 	q.OnTrouble(
 		func(head uint16, err error) {
@@ -99,7 +99,7 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 
 func (s *service) start() {
 	s.monitor.start(s)
-	s.mu.Lock()
+	s.q.Lock()
 	defer s.unlock()
 	s.spawn()
 }
@@ -107,18 +107,18 @@ func (s *service) start() {
 // stop returns when everything that was taken has been given back, and no thread of ours
 // is left on the queue.
 func (s *service) stop() {
-	s.mu.Lock()
+	s.q.Lock()
 	s.stopping = true
 	for _, w := range s.idle {
 		w.parked.wake()
 	}
 	s.idle = nil
-	s.mu.Unlock()
+	s.q.Unlock()
 	s.q.Kick()
 
 	s.session.Drain()
 
-	s.mu.Lock()
+	s.q.Lock()
 	for len(s.workers) > 0 || s.inFlight > 0 {
 		s.drained.Wait()
 	}
@@ -126,18 +126,18 @@ func (s *service) stop() {
 		s.session.FreeCall(r.call)
 	}
 	s.free = nil
-	s.mu.Unlock()
+	s.q.Unlock()
 	s.monitor.stop()
 	s.collect()
 }
 
-// unlock unlocks mu, and then wakes whom rouse has picked. A thread that is woken may take the
-// processor at once, and would find mu locked: and a goroutine that owns its thread and
-// waits for a lock costs Go's scheduler four more switches.
+// unlock unlocks the queue, and then wakes whom rouse has picked. A thread that is woken may
+// take the processor at once, and would find the queue locked: and a goroutine that owns its
+// thread and waits for a lock costs Go's scheduler four more switches.
 func (s *service) unlock() {
 	w := s.roused
 	s.roused = nil
-	s.mu.Unlock()
+	s.q.Unlock()
 	for w != nil {
 		next := w.roused
 		w.roused = nil
@@ -146,7 +146,7 @@ func (s *service) unlock() {
 	}
 }
 
-// spawn starts one more worker. Preconditions: s.mu is held.
+// spawn starts one more worker. Preconditions: the queue is locked.
 func (s *service) spawn() {
 	w := &worker{s: s}
 	mark(&w.coming, &s.coming, true)
@@ -157,7 +157,7 @@ func (s *service) spawn() {
 
 // leave removes a worker that ends.
 func (s *service) leave(w *worker) {
-	s.mu.Lock()
+	s.q.Lock()
 	defer s.unlock()
 	for i := range s.workers {
 		if s.workers[i] == w {
@@ -174,7 +174,7 @@ func (s *service) leave(w *worker) {
 }
 
 // pop takes the next chain off the ring and makes its tag known. It returns nil if there
-// is none. Preconditions: s.mu is held.
+// is none. Preconditions: the queue is locked.
 func (s *service) pop(w *worker) *request {
 	r := s.acquire()
 	if ok, _ := s.q.Pop(&r.chain); !ok { // a broken queue has none
@@ -191,9 +191,13 @@ func (s *service) pop(w *worker) *request {
 }
 
 // started returns the number of operations begun.
-func (s *service) started() uint64 { return s.q.Stats().Chains.Load() }
+func (s *service) started() uint64 {
+	s.q.Lock()
+	defer s.unlock()
+	return s.q.Chains()
+}
 
-// acquire returns memory for one request. Preconditions: s.mu is held.
+// acquire returns memory for one request. Preconditions: the queue is locked.
 func (s *service) acquire() *request {
 	if n := len(s.free); n > 0 {
 		r := s.free[n-1]
@@ -207,16 +211,15 @@ func (s *service) acquire() *request {
 }
 
 // measure takes account of how long a request took, from when it was taken.
-// Preconditions: s.mu is held.
+// Preconditions: the queue is locked.
 func (s *service) measure(r *request) {
-	cost := s.cost.Load()
 	// One that took much longer than others had lost its processor, more likely than not.
-	took := min(r.call.Ended-r.call.Began, 4*cost+2_000)
-	s.cost.Store(cost + (took-cost)/8)
+	took := min(r.call.Ended-r.call.Began, 4*s.cost+2_000)
+	s.cost += (took - s.cost) / 8
 }
 
-// release takes back the memory of a request that has been answered. Preconditions: s.mu
-// is held.
+// release takes back the memory of a request that has been answered. Preconditions: the queue
+// is locked.
 func (s *service) release(r *request) {
 	s.free = append(s.free, r)
 	if s.inFlight--; s.stopping {
@@ -225,25 +228,25 @@ func (s *service) release(r *request) {
 }
 
 // helpMore wakes or starts another worker when so much is left, after w took a request, that it
-// is worth it. Preconditions: s.mu is held.
+// is worth it. Preconditions: the queue is locked.
 func (s *service) helpMore(w *worker) {
 	s.monitor.poke()
 	w.left = int64(s.q.Seen())
 	if w.left > 0 || s.inFlight > 1 {
 		s.crowded = true
 	}
-	if s.running+s.long < s.maxRunning && w.left*s.cost.Load() >= worthHelp {
+	if s.running+s.long < s.maxRunning && w.left*s.cost >= worthHelp {
 		s.help()
 	}
 }
 
 // attended reports whether somebody looks at the ring, or executes and is soon done.
-// Preconditions: s.mu is held.
+// Preconditions: the queue is locked.
 func (s *service) attended() bool {
-	return s.looking || s.running > 0 && s.cost.Load() < slowCost
+	return s.looking || s.running > 0 && s.cost < slowCost
 }
 
-// help sees to it that another thread looks at the ring. Preconditions: s.mu is held.
+// help sees to it that another thread looks at the ring. Preconditions: the queue is locked.
 func (s *service) help() {
 	switch {
 	case s.stopping || s.q.Broken() || s.looking || s.coming > 0:
@@ -258,7 +261,7 @@ func (s *service) help() {
 }
 
 // rouse has a parked worker, or a new one, look for work. It reports false if there is
-// none, and may be no more. Preconditions: s.mu is held.
+// none, and may be no more. Preconditions: the queue is locked.
 func (s *service) rouse() bool {
 	if n := len(s.idle); n > 0 {
 		w := s.idle[n-1]
@@ -275,20 +278,20 @@ func (s *service) rouse() bool {
 }
 
 // enableKick asks for kicks and reports whether a chain came before that took effect.
-// Preconditions: s.mu is held.
+// Preconditions: the queue is locked.
 func (s *service) enableKick() (pending bool) {
 	s.kicks = true
 	return s.q.EnableKick()
 }
 
-// disableKick asks for no kicks: somebody looks at the ring without. Preconditions: s.mu is
-// held.
+// disableKick asks for no kicks: somebody looks at the ring without. Preconditions: the queue
+// is locked.
 func (s *service) disableKick() {
 	s.kicks = false
 	s.q.DisableKick()
 }
 
-// wait waits for a request, or the kick. Preconditions: s.mu is held, s.attended is false, fewer
+// wait waits for a request, or the kick. Preconditions: the queue is locked, s.attended is false, fewer
 // than maxAsleep are asleep.
 func (s *service) wait(w *worker) {
 	if w.clock()-w.scheduled > timeSlice {
@@ -310,7 +313,7 @@ func (s *service) wait(w *worker) {
 }
 
 // sleep waits for the kick, which the driver has been asked for, or will be by somebody else when
-// there is need. Preconditions: s.mu is held.
+// there is need. Preconditions: the queue is locked.
 func (s *service) sleep(w *worker) {
 	began := w.clock()
 	s.asleep++
@@ -322,7 +325,7 @@ func (s *service) sleep(w *worker) {
 	s.disableKick()
 }
 
-// park puts a worker to sleep until there is something for it. Preconditions: s.mu is held.
+// park puts a worker to sleep until there is something for it. Preconditions: the queue is locked.
 func (s *service) park(w *worker) {
 	s.idle = append(s.idle, w)
 	w.away(w.parked.sleep)
@@ -330,26 +333,50 @@ func (s *service) park(w *worker) {
 }
 
 // flush tells the driver of the replies that it has not been told of.
-func (s *service) flush() { s.teller.tell(s.q.Notify) }
+func (s *service) flush() {
+	s.q.Lock()
+	call := s.takeCall()
+	s.unlock()
+	s.makeCall(call)
+}
 
-// publish gives a chain back with a reply of n bytes.
+// takeCall says how the driver is to be told of the replies that it has not been told of, which
+// makeCall does when the queue is not locked. Preconditions: the queue is locked.
+func (s *service) takeCall() call {
+	if !s.teller.any() {
+		return callNone
+	}
+	return s.teller.take(s.q.CallWanted())
+}
+
+func (s *service) makeCall(c call) {
+	if c != callNone {
+		s.teller.tell(c, s.q.Call)
+	}
+}
+
+// publish gives a chain back with a reply of n bytes, which can be ninep.Fault. Preconditions: the
+// queue is locked.
 func (s *service) publish(r *request, n int) {
+	if n == ninep.Fault {
+		s.q.Break(errGuestMemory)
+		return
+	}
 	s.q.Push(&r.chain, n)
 	s.teller.add(r.call.Ended)
 }
 
 // WillBlock implements ninep.Transport: others take over the ring.
 func (s *service) WillBlock(c *ninep.Call) {
-	w := c.Cookie.(*request).worker
 	s.flush()
 	s.d.stats.Blocked.Add(1)
-	s.mu.Lock()
+	s.q.Lock()
 	defer s.unlock()
-	s.blocked(w)
+	s.blocked(c.Cookie.(*request).worker)
 }
 
 // blocked counts a worker as not running, and sees to it that the ring is looked at.
-// Preconditions: s.mu is held.
+// Preconditions: the queue is locked.
 func (s *service) blocked(w *worker) {
 	if w.running || w.long {
 		w.setRunning(false)
@@ -360,7 +387,7 @@ func (s *service) blocked(w *worker) {
 
 // handOver sees to it that another worker looks at the ring after one was found to take long,
 // unless so many are at work that it would only take a processor from them.
-// Preconditions: s.mu is held.
+// Preconditions: the queue is locked.
 func (s *service) handOver() {
 	if s.running+s.long <= s.maxRunning {
 		s.help()
@@ -369,7 +396,7 @@ func (s *service) handOver() {
 
 // Resume implements ninep.Transport: some worker executes the request.
 func (s *service) Resume(c *ninep.Call) {
-	s.mu.Lock()
+	s.q.Lock()
 	defer s.unlock()
 	s.resumed = append(s.resumed, c.Cookie.(*request))
 	if !s.rouse() {
@@ -379,7 +406,7 @@ func (s *service) Resume(c *ninep.Call) {
 }
 
 // takeResumed returns a request that is to be executed once more, nil if there is none.
-// Preconditions: s.mu is held.
+// Preconditions: the queue is locked.
 func (s *service) takeResumed() *request {
 	if len(s.resumed) == 0 {
 		return nil
@@ -393,14 +420,13 @@ func (s *service) takeResumed() *request {
 func (s *service) Complete(c *ninep.Call, n int) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the goroutine may be anyone's
 	r := c.Cookie.(*request)
-	if n == ninep.Fault {
-		s.q.Break(errGuestMemory)
-	} else {
-		s.publish(r, n)
-		s.flush()
-	}
+	s.q.Lock()
+	s.publish(r, n)
+	call := s.takeCall()
+	s.unlock()
+	s.makeCall(call)
 	s.session.End(c)
-	s.mu.Lock()
+	s.q.Lock()
 	defer s.unlock()
 	s.release(r)
 }
@@ -410,10 +436,10 @@ type counters struct{ chains, bad, kicks, interrupts uint64 }
 
 // collect adds what the queue counted since the last time to the device's counters.
 func (s *service) collect() {
-	s.mu.Lock()
+	s.q.Lock()
 	defer s.unlock()
 	qs, ds := s.q.Stats(), &s.d.stats
-	now := counters{qs.Chains.Load(), qs.BadChains.Load(), qs.Kicks.Load(), qs.Interrupts.Load()}
+	now := counters{s.q.Chains(), qs.BadChains.Load(), qs.Kicks.Load(), qs.Interrupts.Load()}
 	ds.Chains.Add(now.chains - s.seen.chains)
 	ds.BadChains.Add(now.bad - s.seen.bad)
 	ds.Kicks.Add(now.kicks - s.seen.kicks)

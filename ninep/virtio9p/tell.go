@@ -15,11 +15,22 @@ import (
 // one that takes the device's processor for that waits for it anyway, and is told late.
 // Which it is shows when it is told: the thread that tells it is still there, or was preempted.
 type teller struct {
-	unsent atomic.Int32  // replies since the driver was last told
-	since  atomic.Int64  // when the first of them was ready, by ninep.Nanotime
-	told   atomic.Uint32 // times that there were any to tell of
-	near   atomic.Int32  // samples of late in which it took this processor, less the others
+	// Under the queue's lock.
+	unsent int    // replies since the driver was last told
+	since  int64  // when the first of them was ready, by ninep.Nanotime
+	told   uint32 // times that it was told
+
+	near atomic.Int32 // samples of late in which it took this processor, less the others
 }
+
+// call is how the driver is to be told.
+type call uint8
+
+const (
+	callNone   call = iota // not
+	callPlain              // and that is all
+	callSample             // and it is looked at what the driver does
+)
 
 const (
 	// It is told after so many replies, or so many nanoseconds.
@@ -39,36 +50,44 @@ const (
 
 // add takes account of a reply that was ready at a time.
 func (t *teller) add(now int64) {
-	if t.unsent.Add(1) == 1 {
-		t.since.Store(now)
+	if t.unsent++; t.unsent == 1 {
+		t.since = now
 	}
 }
 
 // any reports whether there are replies to tell of.
-func (t *teller) any() bool { return t.unsent.Load() > 0 }
+func (t *teller) any() bool { return t.unsent > 0 }
+
+// take takes it that the driver is told of the replies there are, if it wants to know, and says how.
+func (t *teller) take(wanted bool) call {
+	t.unsent = 0
+	if !wanted {
+		return callNone
+	}
+	if t.told++; t.told%sampleEvery == 0 {
+		return callSample
+	}
+	return callPlain
+}
 
 // due reports whether the driver is to be told before one more request is executed, which will
 // take cost nanoseconds, as will each of the left ones that wait behind it.
 func (t *teller) due(now, cost, left int64) bool {
-	n := t.unsent.Load()
-	if n == 0 {
+	if t.unsent == 0 {
 		return false
 	}
-	most, after := int32(soonReplies), int64(soon)
+	most, after := soonReplies, int64(soon)
 	if rest := left * cost; rest > runway || t.late() {
 		most, after = lateReplies, max(late, min(rest/lateShare, latest))
 	}
-	return n >= most || now-t.since.Load()+cost > after
+	return t.unsent >= most || now-t.since+cost > after
 }
 
 func (t *teller) late() bool { return t.near.Load() > 0 }
 
-// tell calls notify, which reports whether it woke the driver, if there are replies to tell of.
-func (t *teller) tell(notify func() bool) {
-	if t.unsent.Swap(0) == 0 {
-		return
-	}
-	if t.told.Add(1)%sampleEvery != 0 {
+// tell calls notify, which reports whether it woke the driver.
+func (t *teller) tell(c call, notify func() bool) {
+	if c == callPlain {
 		notify()
 		return
 	}

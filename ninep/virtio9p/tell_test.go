@@ -16,7 +16,7 @@ func TestTellingFollowsTheDriver(t *testing.T) {
 	var w teller
 	const began, cost = 1_000_000, 1_000
 	replies := func(n int) {
-		w.unsent.Store(0)
+		w.unsent = 0
 		for range n {
 			w.add(began)
 		}
@@ -81,7 +81,7 @@ func TestTellSees(t *testing.T) {
 				t.Errorf("%d after being told %d times", got, n)
 			}
 			w.add(1)
-			w.tell(func() bool {
+			w.tell(w.take(true), func() bool {
 				if n < sampleEvery-1 {
 					return true
 				}

@@ -33,7 +33,7 @@ type worker struct {
 	tid    int // of the kernel
 	parked parking
 
-	// Under service.mu.
+	// Under the queue's lock.
 	running bool    // counted in service.running
 	long    bool    // counted in service.long
 	stuck   bool    // the monitor found the present operation to take long
@@ -55,40 +55,58 @@ func (w *worker) run() {
 	runtime.LockOSThread()
 	debug.SetPanicOnFault(true)
 	s := w.s
-	w.tid = unix.Gettid() // for who sees, under service.mu, that it executes
+	w.tid = unix.Gettid() // for who sees, under the queue's lock, that it executes
 	var r *request
+	n := ninep.Deferred
 	for {
-		r = w.next(r)
+		r = w.next(r, n)
 		if r == nil {
 			s.leave(w)
 			return
 		}
-		if !w.execute(r) {
-			r = nil // it belongs to whoever answers it
-		}
+		r.call.Thread, r.worker = &w.thread, w
+		n = s.session.Serve(r.call)
 	}
 }
 
-// next gives the memory of the last request back, if any, and returns the next one to
-// execute, or nil when the worker is to end: the queue stops, or enough others
-// are idle.
-func (w *worker) next(last *request) *request {
-	w.s.mu.Lock()
-	r := w.nextLocked(last)
-	w.s.unlock()
+// next publishes the reply of n bytes to the last request, unless that is ninep.Deferred: it
+// belongs to whoever answers it then. It returns the next one to execute, or nil when the worker is
+// to end: the queue stops, or enough others are idle.
+func (w *worker) next(last *request, n int) *request {
+	s := w.s
+	s.q.Lock()
+	w.come()
+	w.now = 0
+	if n != ninep.Deferred {
+		w.done(last, n)
+	}
+	r := w.take()
+	call := callNone
+	if r != nil && s.teller.due(w.clock(), s.cost, w.left) {
+		call = s.takeCall()
+	}
+	s.unlock()
+	s.makeCall(call)
 	return r
 }
 
-// nextLocked is next. Preconditions: service.mu is held.
-func (w *worker) nextLocked(last *request) *request {
+// done is the end of a request. Preconditions: the queue is locked.
+func (w *worker) done(r *request, n int) {
 	s := w.s
-	w.come()
-	if last != nil {
-		if w.running || w.stuck {
-			s.measure(last) // not one that said that it would block
-		}
-		s.release(last)
+	s.publish(r, n)
+	if !s.session.EndQuietly(r.call) {
+		w.away(func() { s.session.End(r.call) })
 	}
+	w.now = r.call.Ended
+	if w.running || w.stuck {
+		s.measure(r) // not one that said that it would block
+	}
+	s.release(r)
+}
+
+// take returns the next request to execute, as next does. Preconditions: the queue is locked.
+func (w *worker) take() *request {
+	s := w.s
 	w.setRunning(false)
 	w.setLong(false)
 	w.stuck = false
@@ -97,7 +115,7 @@ func (w *worker) nextLocked(last *request) *request {
 		switch {
 		case r != nil:
 		case s.stopping:
-			s.flush()
+			w.away(s.flush)
 			return nil
 		case s.running+s.long > s.maxRunning && len(s.idle) < keepIdle:
 			s.park(w) // they would take the processors from one another
@@ -116,7 +134,9 @@ func (w *worker) nextLocked(last *request) *request {
 		}
 		switch attended := s.attended(); {
 		case s.teller.any():
-			w.soonBack(s.flush)
+			if call := s.takeCall(); call != callNone {
+				w.soonBack(func() { s.makeCall(call) })
+			}
 		case s.asleep < maxAsleep && attended:
 			s.sleep(w)
 		case s.asleep < maxAsleep:
@@ -131,25 +151,25 @@ func (w *worker) nextLocked(last *request) *request {
 	}
 }
 
-// away runs what may take long, a system call, without service.mu. Preconditions: service.mu is
-// held.
+// away runs what may take long, a system call, while the queue is not locked. Preconditions: it
+// is.
 func (w *worker) away(f func()) {
 	w.s.unlock()
 	f()
-	w.s.mu.Lock()
+	w.s.q.Lock()
 	w.now = 0
 }
 
 // soonBack is away for a moment only, even if the driver takes this processor meanwhile: who finds
 // then that its operation blocks need not have another worker look at the ring. Preconditions:
-// service.mu is held.
+// the queue is locked.
 func (w *worker) soonBack(f func()) {
 	w.s.coming++
 	w.away(f)
 	w.s.coming--
 }
 
-// newSlice has Go's scheduler begin a new time slice. Preconditions: service.mu is held.
+// newSlice has Go's scheduler begin a new time slice. Preconditions: the queue is locked.
 func (w *worker) newSlice() {
 	w.soonBack(runtime.Gosched)
 	w.scheduled = w.clock()
@@ -175,30 +195,6 @@ func mark(has *bool, count *int, v bool) {
 	} else {
 		*count--
 	}
-}
-
-// execute runs one request and publishes its reply. It returns false if the reply comes
-// later, from elsewhere, with the request.
-func (w *worker) execute(r *request) (done bool) {
-	s := w.s
-	if s.teller.due(w.clock(), s.cost.Load(), w.left) {
-		s.flush()
-	}
-	r.call.Thread, r.worker = &w.thread, w
-	n := s.session.Serve(r.call)
-	w.now = 0
-	switch n {
-	case ninep.Deferred:
-		return false
-	case ninep.Fault:
-		s.q.Break(errGuestMemory)
-		s.session.End(r.call)
-	default:
-		w.now = r.call.Ended
-		s.publish(r, n)
-		s.session.End(r.call)
-	}
-	return true
 }
 
 // clock returns the time, which it does not ask for anew if this thread just has.

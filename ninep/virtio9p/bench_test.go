@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
 	"vhost-user-9p/ninep/hostfs"
+	"vhost-user-9p/ninep/virtio9p"
 	"vhost-user-9p/qidpath"
 )
 
@@ -101,6 +103,34 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 				t.Errorf("%v allocations for each %s, want 0", n, op.name)
 			}
 		})
+	}
+}
+
+// Nor does looking after operations that block without having said so.
+func TestBlockingDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Log("the race detector allocates: measured without it by the same command without -race")
+		return
+	}
+	r := newRigConfig(t, virtio9p.Config{Tag: "share", Session: ninep.NewSession(ninep.Config{
+		Backend: &fake{getattr: func(*ninep.Call) error {
+			ts := unix.NsecToTimespec(int64(5 * time.Millisecond))
+			return unix.Nanosleep(&ts, nil)
+		}},
+	})})
+	r.attach()
+	op := operation{name: "GetAttr", msgs: [][]byte{getattrMsg(1)}}
+	r.load(op)
+	for range 10 {
+		r.run(op)
+	}
+	stuck := r.dev.Stats().Stuck.Load()
+	const runs = 50
+	if n := testing.AllocsPerRun(runs, func() { r.run(op) }); n != 0 {
+		t.Errorf("%v allocations for each operation that blocks, want 0", n)
+	}
+	if n := r.dev.Stats().Stuck.Load() - stuck; n < runs {
+		t.Errorf("%d operations were seen to take long, want %d", n, runs)
 	}
 }
 

@@ -85,7 +85,6 @@ func (m *monitor) run(s *service) {
 		m.parked.sleep()
 		for awake := true; awake; {
 			m.watch(s)
-			m.tasks.forget()
 			if m.stopping.Load() {
 				return
 			}

@@ -9,8 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// keepTasks is the number of files in /proc that stay open: to open one takes memory.
+const keepTasks = 16
+
 // tasks tells of the process's threads, as the kernel shows them in /proc. Files of threads that
-// were asked for stay open until forget.
+// were asked for stay open until there are too many, or forget.
 type tasks struct {
 	stat map[int]int // descriptors, by thread
 	buf  [64]byte
@@ -30,6 +33,9 @@ func (t *tasks) forget() {
 func (t *tasks) waits(tid int) bool {
 	fd, known := t.stat[tid]
 	if !known {
+		if len(t.stat) >= keepTasks {
+			t.forget()
+		}
 		var err error
 		fd, err = unix.Open(fmt.Sprintf("/proc/self/task/%d/stat", tid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {

@@ -248,6 +248,7 @@ type File interface {
 	Name(c *Call, buf []byte) []byte
 	Parent(c *Call) (File, error)
 
-	// Close ends the File: the fid is gone. Called once, last.
-	Close()
+	// Close ends the File: the fid is gone. Called once, last. t is that of the worker that it is
+	// called on; nil: none, it is called on another goroutine.
+	Close(t *Thread)
 }

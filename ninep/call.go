@@ -2,7 +2,11 @@
 
 package ninep
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"vhost-user-9p/ninep/reuse"
+)
 
 // What Session.Serve returns besides the length of a reply.
 const (
@@ -19,6 +23,7 @@ type Thread struct {
 	Local any // owned by the Backend; nil at first
 
 	stats *statShard // of the session that the thread served last
+	fids  reuse.List[fid]
 }
 
 // Transport is what a Call asks of whatever carries it.

@@ -93,9 +93,10 @@ const (
 
 // keep takes the reference to f, and its mu for the class.
 func (st *callState) keep(f *fid, as class) {
-	if as == exclusive {
+	switch as {
+	case exclusive:
 		f.mu.Lock()
-	} else {
+	case shared:
 		f.mu.RLock()
 	}
 	st.held[st.nheld] = heldFID{f, as}

@@ -5,6 +5,8 @@ package ninep
 import (
 	"sync"
 	"sync/atomic"
+
+	"vhost-user-9p/ninep/reuse"
 )
 
 // fidKind is the state of a fid, as a bit so that an operation can say which
@@ -41,7 +43,7 @@ type fid struct {
 	file File // nil for fidXattrRead
 	more *fidExtra
 
-	refs atomic.Int32 // the table's, and one for each request
+	refs atomic.Int32 // the table's, and one for each request; 1 of what is in fidPool
 	id   uint32
 	uid  uint32 // of the attach that the fid descends from
 	kind fidKind
@@ -56,12 +58,26 @@ type fidExtra struct {
 }
 
 // fidPool takes the allocation out of Twalk and Tclunk.
-var fidPool = sync.Pool{New: func() any { return new(fid) }}
+var fidPool reuse.Pool[fid]
 
-// newFID returns a fid that is in no table yet, with one reference.
-func newFID(id, uid uint32, kind fidKind, file File) *fid {
-	f := fidPool.Get().(*fid)
+// alone reports whether the caller's reference to f, which is not in the table, is the only one:
+// then nobody else can get one.
+func (f *fid) alone() bool { return f.refs.Load() == 1 }
+
+// newFID returns a fid that is in no table yet, with one reference. t may be nil.
+func newFID(t *Thread, id, uid uint32, kind fidKind, file File) *fid {
+	f := fidPool.Get(t.fidList())
+	if f.refs.Load() == 0 { // a new one
+		f.refs.Store(1)
+	}
 	f.id, f.uid, f.kind, f.file = id, uid, kind, file
-	f.refs.Store(1)
 	return f
+}
+
+// fidList returns the list of fids of a worker's thread, nil for nil.
+func (t *Thread) fidList() *reuse.List[fid] {
+	if t == nil {
+		return nil
+	}
+	return &t.fids
 }

@@ -124,7 +124,7 @@ func (f slowRoot) Walk(_ *Call, names []Name, _ []QID) (File, int, error) {
 
 type slowChild struct{ *slowWalk }
 
-func (f slowChild) Close() { f.closed <- struct{}{} }
+func (f slowChild) Close(*Thread) { f.closed <- struct{}{} }
 
 func TestResetWhileAWalkIsAtWork(t *testing.T) {
 	// Its fid belongs to a session that is no more.

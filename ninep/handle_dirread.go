@@ -114,7 +114,7 @@ func (s *Session) entryStat(c *Call, f *fid, e *DirEntry, out []byte, alone bool
 		var file File
 		if file, _, err = f.file.Walk(c, st.names[:1], st.qids[:]); err == nil {
 			err = s.statOf(c, file, e.Name, tmp, &st.stat)
-			s.closeFile(file)
+			s.closeFile(c.Thread, file)
 		}
 	}
 	if err != nil {

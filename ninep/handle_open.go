@@ -204,11 +204,11 @@ func (s *Session) moveTo(c *Call, f *fid, name Name, qid QID) error {
 		return err
 	}
 	if st.qids[0].Path != qid.Path {
-		s.closeFile(file)
+		s.closeFile(c.Thread, file)
 		return unix.ESTALE
 	}
 	old := f.file
 	f.file = file
-	s.closeFile(old)
+	s.closeFile(c.Thread, old)
 	return nil
 }

@@ -69,7 +69,7 @@ func (s *Session) attach(c *Call) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := s.enter(c, newFID(m.FID, m.NUName, fidPath, file)); err != nil {
+	if err := s.enter(c, newFID(c.Thread, m.FID, m.NUName, fidPath, file)); err != nil {
 		return 0, err
 	}
 	r := Rattach{QID: qid}
@@ -80,7 +80,7 @@ func (s *Session) attach(c *Call) (int, error) {
 func (s *Session) enter(c *Call, f *fid) error {
 	err := s.fids.insert(f, c.state.terms, &s.terms)
 	if err != nil {
-		s.drop(f)
+		s.drop(c.Thread, f)
 	}
 	return err
 }
@@ -138,9 +138,9 @@ func (s *Session) walk(c *Call) (int, error) {
 	case inPlace:
 		old := f.file
 		f.file = file
-		s.closeFile(old)
+		s.closeFile(c.Thread, old)
 	default:
-		if err := s.enter(c, newFID(m.NewFID, f.uid, fidPath, file)); err != nil {
+		if err := s.enter(c, newFID(c.Thread, m.NewFID, f.uid, fidPath, file)); err != nil {
 			return 0, err
 		}
 	}
@@ -161,7 +161,11 @@ func (s *Session) clunk(c *Call) (int, error) {
 		return 0, unix.EBADF
 	}
 	// The table's reference becomes the request's.
-	c.state.keep(f, shared)
+	as := shared
+	if f.alone() {
+		as = classNone
+	}
+	c.state.keep(f, as)
 	c.UID = f.uid
 	s.release(func(w *Call) bool { return w.state.park.fid == f })
 	if f.kind == fidXattrWrite {
@@ -184,7 +188,7 @@ func (s *Session) remove(c *Call) (int, error) {
 		held := c.state.held[0].f
 		defer func() {
 			if s.fids.remove(m.FID, held) != nil {
-				s.drop(held) // the table's reference; the request's is left
+				s.drop(c.Thread, held) // the table's reference; the request's is left
 			}
 		}()
 	}

@@ -254,12 +254,12 @@ func (s *Session) renameTo(c *Call, f *fid, name Name) error {
 	if err != nil {
 		return err
 	}
-	defer s.closeFile(dir)
+	defer s.closeFile(c.Thread, dir)
 	if st.terms.dialect == Dialect2000 || st.set.Valid != 0 {
 		st.names[0] = name
 		other, _, err := dir.Walk(c, st.names[:1], st.qids[:])
 		if err == nil {
-			s.closeFile(other)
+			s.closeFile(c.Thread, other)
 			return unix.EEXIST
 		}
 		if e, _ := Errno(err); e != unix.ENOENT {

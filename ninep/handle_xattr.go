@@ -117,7 +117,7 @@ func (s *Session) xattrwalk(c *Call) (int, error) {
 		return 0, err
 	}
 	more.xattr.value = value
-	nf := newFID(m.NewFID, f.uid, fidXattrRead, nil)
+	nf := newFID(c.Thread, m.NewFID, f.uid, fidXattrRead, nil)
 	nf.more = more
 	if err := s.enter(c, nf); err != nil {
 		return 0, err

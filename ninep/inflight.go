@@ -213,7 +213,7 @@ func (c *Call) FinishLock(status LockStatus, err error) {
 	}
 	f := p.fid
 	p.fid = nil
-	s.drop(f)
+	s.drop(nil, f)
 	s.count(c, s.sharedStats(), n)
 	c.Transport.Complete(c, n)
 }
@@ -239,7 +239,7 @@ func (s *Session) parkLock(c *Call) int {
 		s.mu.Unlock()
 		f := p.fid
 		p.fid = nil
-		s.drop(f)
+		s.drop(c.Thread, f)
 		n := s.guarded(c, func() int { return s.answerLock(c, status, err) })
 		s.count(c, s.threadStats(c), n)
 		return n

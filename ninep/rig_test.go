@@ -75,7 +75,7 @@ func (f *nullFile) Lock(*Call, *Lock) (LockStatus, error)          { return Lock
 func (f *nullFile) GetLock(_ *Call, l *Lock) error                 { l.Type = LockUnlock; return nil }
 func (f *nullFile) Name(_ *Call, buf []byte) []byte                { return append(buf, "name"...) }
 func (f *nullFile) Parent(*Call) (File, error)                     { return f, nil }
-func (f *nullFile) Close()                                         {}
+func (f *nullFile) Close(*Thread)                                  {}
 func (f *nullFile) Mkdir(*Call, Name, uint32, uint32) (QID, error) { return nullQID, nil }
 func (f *nullFile) Symlink(*Call, Name, Name, uint32) (QID, error) { return nullQID, nil }
 func (f *nullFile) Mknod(*Call, Name, uint32, uint32, uint32, uint32) (QID, error) {

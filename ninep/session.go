@@ -167,7 +167,7 @@ func (s *Session) reset(next *terms, seq uint64) {
 	// Until the end of this, requests find no version agreed to.
 	s.terms.Store(noTerms())
 	s.release(func(c *Call) bool { return c.state.seq <= seq })
-	s.fids.removeAll(s.drop)
+	s.fids.removeAll(func(f *fid) { s.drop(nil, f) })
 	s.cfg.Backend.Reset()
 	s.terms.Store(next)
 }
@@ -203,7 +203,7 @@ func (s *Session) holdPair(c *Call, id, id2 uint32) (f, g *fid, err error) {
 	if f == nil || g == nil {
 		for _, h := range [...]*fid{f, g} {
 			if h != nil {
-				s.drop(h)
+				s.drop(c.Thread, h)
 			}
 		}
 		return nil, nil, unix.EBADF
@@ -226,24 +226,28 @@ func (s *Session) holdPair(c *Call, id, id2 uint32) (f, g *fid, err error) {
 func (s *Session) letGo(c *Call) {
 	st := &c.state
 	for i := range st.held[:st.nheld] {
-		h := &st.held[i]
-		if h.as == exclusive {
+		switch h := &st.held[i]; h.as {
+		case exclusive:
 			h.f.mu.Unlock()
-		} else {
+		case shared:
 			h.f.mu.RUnlock()
 		}
 	}
 	for i := range st.held[:st.nheld] {
-		s.drop(st.held[i].f)
+		s.drop(c.Thread, st.held[i].f)
 		st.held[i].f = nil
 	}
 	st.nheld = 0
 }
 
-// drop gives a reference to f back, and ends f if it was the last.
-func (s *Session) drop(f *fid) {
-	if f.refs.Add(-1) != 0 {
-		return
+// drop gives a reference to f back, and ends f if it was the last. t may be nil.
+func (s *Session) drop(t *Thread, f *fid) {
+	// Whoever has the only one needs no atomic instruction: nobody else can find f.
+	if !f.alone() {
+		if f.refs.Add(-1) != 0 {
+			return
+		}
+		f.refs.Store(1)
 	}
 	if f.more != nil {
 		s.xattr.Add(-f.more.xattr.charge)
@@ -251,12 +255,12 @@ func (s *Session) drop(f *fid) {
 	}
 	file, removes, uid := f.file, f.removes, f.uid
 	f.file, f.removes = nil, false
-	fidPool.Put(f)
+	fidPool.Put(t.fidList(), f)
 	if removes {
 		s.removeFile(file, uid)
 	}
 	if file != nil {
-		s.closeFile(file)
+		s.closeFile(t, file)
 	}
 }
 
@@ -288,11 +292,11 @@ func (noTransport) Complete(*Call, int) {}
 
 // closeFile closes file. A panic there must not keep the caller, which may be at
 // its millionth fid, from going on.
-func (s *Session) closeFile(file File) {
+func (s *Session) closeFile(t *Thread, file File) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.logPanic("close", r)
 		}
 	}()
-	file.Close()
+	file.Close(t)
 }

@@ -36,13 +36,13 @@ func TestNoAllocations(t *testing.T) {
 		"walk": func() error {
 			g, _, err := r.root.Walk(r.c, elem, qids)
 			if err == nil {
-				g.Close()
+				g.Close(r.c.Thread)
 			}
 			return err
 		},
 		"open": func() error {
-			g := f.clone()
-			defer g.Close()
+			g := f.clone(threadOf(r.c))
+			defer g.Close(r.c.Thread)
 			_, err := g.Open(r.c, unix.O_RDONLY)
 			return err
 		},
@@ -73,7 +73,7 @@ func TestNoAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(200, func() {
 		g, _, err := d.Walk(r.c, names2, qids)
 		r.must(err)
-		g.Close()
+		g.Close(r.c.Thread)
 	}); n > 0 {
 		t.Errorf("walk to a new node: %v allocations", n)
 	}
@@ -119,6 +119,6 @@ func TestMemoryPerFile(t *testing.T) {
 		t.Errorf("%d bytes a fid", per)
 	}
 	for _, f := range files {
-		f.Close()
+		f.Close(r.c.Thread)
 	}
 }

@@ -79,13 +79,13 @@ func (fs *FS) Attach(c *ninep.Call, aname ninep.Name) (ninep.File, ninep.QID, er
 	qid := n.qid(&t.stx)
 	at := fs.attaches.find(fs, n)
 	n.unpin()
-	f := newFile(at, n, nil, nil)
+	f := newFile(t, at, n, nil, nil)
 	at.drop()
 	if fs.meta != nil {
 		m := fs.asMapped(f)
 		md, _, e := m.loadType(t)
 		if e != 0 {
-			m.Close()
+			m.close(t)
 			return nil, ninep.QID{}, e
 		}
 		return m, m.qid(qid, &md), nil

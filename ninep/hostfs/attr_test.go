@@ -159,7 +159,7 @@ func TestUnlinked(t *testing.T) {
 				if a.NLink != 0 || a.Mode != unix.S_IFREG|0o600 || a.Size != 6 || a.MTime.Sec != 9 {
 					t.Errorf("got %+v", a)
 				}
-				g := f.clone()
+				g := f.clone(threadOf(r.c))
 				if r.attr(g) != r.attr(f) {
 					t.Error("a clone is another file")
 				}
@@ -176,7 +176,7 @@ func TestUnlinked(t *testing.T) {
 				}
 				r.must(f.RemoveXattr(r.c, "user.a"))
 				r.must(f.StatFS(r.c, new(ninep.StatFS)))
-				g.Close()
+				g.Close(nil)
 				if err := f.Remove(r.c); err != unix.ENOENT {
 					t.Errorf("remove: %v", err)
 				}

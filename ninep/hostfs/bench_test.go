@@ -45,7 +45,7 @@ func BenchmarkWalk(b *testing.B) {
 			if bc.held {
 				held, _, err := r.walkFrom(r.root, "d", "f")
 				r.must(err)
-				defer held.Close()
+				defer held.Close(r.c.Thread)
 			}
 			elem, qids := names(bc.path...), make([]ninep.QID, 2)
 			b.ReportAllocs()
@@ -54,7 +54,7 @@ func BenchmarkWalk(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				f.Close()
+				f.Close(r.c.Thread)
 			}
 		})
 	}
@@ -72,11 +72,11 @@ func BenchmarkOpen(b *testing.B) {
 			held := r.walk(bc.name)
 			b.ReportAllocs()
 			for b.Loop() {
-				f := held.clone()
+				f := held.clone(threadOf(r.c))
 				if _, err := f.Open(r.c, bc.flags); err != nil {
 					b.Fatal(err)
 				}
-				f.Close()
+				f.Close(r.c.Thread)
 			}
 		})
 	}
@@ -133,11 +133,11 @@ func BenchmarkCreateRemove(b *testing.B) {
 	r := newRig(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		f := r.root.clone()
+		f := r.root.clone(threadOf(r.c))
 		if _, err := f.Create(r.c, ninep.Name("f"), unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o644, 0); err != nil {
 			b.Fatal(err)
 		}
-		f.Close()
+		f.Close(r.c.Thread)
 		if err := r.root.UnlinkAt(r.c, ninep.Name("f"), 0); err != nil {
 			b.Fatal(err)
 		}

@@ -87,8 +87,8 @@ func TestCreateRaces(t *testing.T) {
 		paths := map[uint64]bool{}
 		for i := range 6 {
 			wg.Go(func() {
-				c, f := newCall(), r.root.clone()
-				defer f.Close()
+				c, f := newCall(), r.root.clone(threadOf(r.c))
+				defer f.Close(nil)
 				if i < 3 {
 					_, err := f.Create(c, name, excl, 0o644, 0)
 					mu.Lock()
@@ -132,7 +132,7 @@ func TestCreateRaces(t *testing.T) {
 		}
 	})
 	for i := range 1000 {
-		f := r.root.clone()
+		f := r.root.clone(threadOf(r.c))
 		_, err := f.Create(r.c, ninep.Name("x"), unix.O_RDWR|unix.O_CREAT, 0o644, 0)
 		if err != nil && err != unix.ENOENT {
 			t.Error(err)
@@ -144,7 +144,7 @@ func TestCreateRaces(t *testing.T) {
 				t.Errorf("read %q, want %q", got, data)
 			}
 		}
-		f.Close()
+		f.Close(nil)
 	}
 	close(stop)
 	wg.Wait()
@@ -299,7 +299,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	var files []*file
 	defer func() {
 		for _, f := range files {
-			f.Close()
+			f.Close(nil)
 		}
 	}()
 	for i := range 100 {
@@ -319,9 +319,9 @@ func TestDescriptorsRunOut(t *testing.T) {
 	r.want(err, unix.ENFILE)
 
 	// One is enough to make a file, but not for the node: then there is no file.
-	files[len(files)-1].Close()
+	files[len(files)-1].Close(nil)
 	files = files[:len(files)-1]
-	f := r.root.clone()
+	f := r.root.clone(threadOf(r.c))
 	files = append(files, f)
 	_, err = f.Create(r.c, ninep.Name("new"), excl, 0o644, 0)
 	r.want(err, unix.ENFILE)

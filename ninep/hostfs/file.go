@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
+	"vhost-user-9p/ninep/reuse"
 )
 
 // file is what a fid refers to. It holds a reference to each of its nodes.
@@ -26,12 +27,12 @@ type file struct {
 
 var _ ninep.File = (*file)(nil)
 
-var filePool = sync.Pool{New: func() any { return new(file) }}
+var filePool reuse.Pool[file]
 
 // newFile takes over the references to n and parent (which may be nil), copies
 // name, and takes a reference to at.
-func newFile(at *attach, n, parent *node, name []byte) *file {
-	f := filePool.Get().(*file)
+func newFile(t *thread, at *attach, n, parent *node, name []byte) *file {
+	f := filePool.Get(t.fileList())
 	f.at, f.n, f.parent = at, n, parent
 	f.name.set(name)
 	at.hold()
@@ -47,11 +48,11 @@ func (f *file) thread(c *ninep.Call) *thread {
 }
 
 // clone returns another reference to the same object.
-func (f *file) clone() *file {
+func (f *file) clone(t *thread) *file {
 	if f.parent != nil {
 		f.parent.hold()
 	}
-	return newFile(f.at, f.n.hold(), f.parent, f.name.bytes())
+	return newFile(t, f.at, f.n.hold(), f.parent, f.name.bytes())
 }
 
 // moved records where f's node is now. It takes over the reference to parent.
@@ -62,7 +63,10 @@ func (f *file) moved(parent *node, name []byte) {
 }
 
 // Close implements ninep.File.
-func (f *file) Close() {
+func (f *file) Close(th *ninep.Thread) { f.close(localOf(th)) }
+
+// close is Close. t may be nil.
+func (f *file) close(t *thread) {
 	fs := f.at.fs
 	if f.open != nil {
 		fs.closeHandle(f.open)
@@ -73,7 +77,7 @@ func (f *file) Close() {
 	name := f.name
 	name.clear()
 	*f = file{name: name}
-	filePool.Put(f)
+	filePool.Put(t.fileList(), f)
 }
 
 // fileOf returns the file behind another file that a request names.

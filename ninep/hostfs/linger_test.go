@@ -47,13 +47,13 @@ func TestNodesLinger(t *testing.T) {
 	before := r.fs.fds.used.Load()
 	f := r.walkHere("d", "f")
 	first, fd := f.n, wordFD(f.n.desc.word.Load())
-	f.Close()
+	f.Close(nil)
 	for range 100 {
 		f := r.walkHere("d", "f")
 		if f.n != first || wordFD(f.n.desc.word.Load()) != fd {
 			t.Fatal("another node")
 		}
-		f.Close()
+		f.Close(nil)
 	}
 	if n := r.fs.fds.used.Load(); n != before+2 {
 		t.Errorf("%d descriptors for a directory and a file", n-before)
@@ -84,7 +84,7 @@ func TestRemovedNodesDoNotLinger(t *testing.T) {
 				before := r.fs.fds.used.Load()
 				f := r.walkHere("f")
 				if !held {
-					f.Close()
+					f.Close(nil)
 				}
 				r.must(remove(r))
 				if held {
@@ -93,7 +93,7 @@ func TestRemovedNodesDoNotLinger(t *testing.T) {
 					if st.Nlink != 0 {
 						t.Fatalf("%d names", st.Nlink)
 					}
-					f.Close()
+					f.Close(nil)
 				}
 				if n := r.fs.fds.used.Load(); n != before {
 					t.Errorf("%d descriptors are left", n-before)
@@ -109,11 +109,11 @@ func TestLingeringNodeIsReplacedOnTheHost(t *testing.T) {
 	r.put("f", "old")
 	f := r.walkHere("f")
 	old, path := f.n, f.n.path
-	f.Close()
+	f.Close(nil)
 	r.put("g", "new")
 	r.must(os.Rename(filepath.Join(r.dir, "g"), filepath.Join(r.dir, "f")))
 	f = r.walkHere("f")
-	defer f.Close()
+	defer f.Close(nil)
 	if f.n == old || f.n.path == path {
 		t.Error("the node of the file that was there before")
 	}
@@ -129,7 +129,7 @@ func TestLingeringNodesAreBounded(t *testing.T) {
 	}
 	before := r.fs.fds.used.Load()
 	for i := range files {
-		r.walkHere(fmt.Sprint("f", i)).Close()
+		r.walkHere(fmt.Sprint("f", i)).Close(nil)
 	}
 	if n := r.fs.fds.used.Load() - before; n != lingerers {
 		t.Errorf("%d nodes linger, want %d", n, lingerers)
@@ -142,6 +142,6 @@ func TestLingeringNodesAreBounded(t *testing.T) {
 		t.Errorf("nodes that are used have lost their descriptors to those that are not: %+v", s)
 	}
 	for _, f := range held {
-		f.Close()
+		f.Close(nil)
 	}
 }

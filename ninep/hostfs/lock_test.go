@@ -79,7 +79,7 @@ func TestLocksGoWithTheFid(t *testing.T) {
 	r.tryLock(f, lock("a", 1, wr, 0, 0), granted)
 	r.tryLock(f, lock("a", 2, un, 0, 0), granted)
 	r.tryLock(other, lock("b", 1, wr, 0, 0), blocked)
-	f.Close()
+	f.Close(nil)
 	r.tryLock(other, lock("b", 1, wr, 0, 0), granted)
 
 	// One process, two fids: the lock stays until both are gone.
@@ -88,7 +88,7 @@ func TestLocksGoWithTheFid(t *testing.T) {
 	_, err = g.Open(r.c, unix.O_RDWR)
 	r.must(err)
 	r.tryLock(g, lock("b", 1, wr, 0, 0), granted)
-	g.Close()
+	g.Close(nil)
 	r.tryLock(other, lock("c", 1, rd, 0, 0), blocked)
 
 	// Whoever has no lock has no descriptor either.

@@ -82,7 +82,7 @@ func TestFlockOfAShell(t *testing.T) {
 			a.tryLock(f2, lock("a", 20, un, 0, 0), granted)
 			b.held(g, c.other, true)
 			a.tryLock(f2, lock("a", 9, un, 0, 0), granted)
-			f2.Close()
+			f2.Close(nil)
 			b.held(g, c.other, false)
 		})
 	}

@@ -37,11 +37,14 @@ func (fs *FS) asMapped(f *file) *mapped {
 }
 
 // Close implements ninep.File.
-func (m *mapped) Close() {
+func (m *mapped) Close(th *ninep.Thread) { m.close(localOf(th)) }
+
+// close is Close. t may be nil.
+func (m *mapped) close(t *thread) {
 	if fs := m.at.fs; fs.files != nil {
 		fs.files.untrack(m)
 	}
-	m.file.Close()
+	m.file.close(t)
 	*m = mapped{}
 	mappedPool.Put(m)
 }
@@ -72,14 +75,14 @@ func (m *mapped) Walk(c *ninep.Call, names []ninep.Name, qids []ninep.QID) (nine
 		if err != nil {
 			return nil, n, err
 		}
-		f.Close()
+		f.Close(c.Thread)
 		return nil, i, unix.EINVAL
 	}
 	f, n, err := m.file.Walk(c, names, qids)
 	if err != nil {
 		if n > 0 { // what the last one is that could be walked to is not known yet
 			if f, _, err := m.Walk(c, names[:n], qids); err == nil {
-				f.Close()
+				f.Close(c.Thread)
 			}
 		}
 		return nil, n, err
@@ -88,7 +91,7 @@ func (m *mapped) Walk(c *ninep.Call, names []ninep.Name, qids []ninep.QID) (nine
 	if n > 0 {
 		md, _, e := next.loadType(threadOf(c))
 		if e != 0 {
-			next.Close()
+			next.close(threadOf(c))
 			return nil, n - 1, e
 		}
 		qids[n-1] = next.qid(qids[n-1], &md)

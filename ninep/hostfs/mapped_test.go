@@ -43,7 +43,7 @@ func (r *rig) mapped() *mappedRig {
 	r.Helper()
 	f, _, err := r.fs.Attach(r.c, nil)
 	r.must(err)
-	r.Cleanup(f.Close)
+	r.Cleanup(func() { f.Close(nil) })
 	return &mappedRig{r, f.(*mapped)}
 }
 
@@ -52,7 +52,7 @@ func (r *mappedRig) walk(elem ...string) (*mapped, ninep.QID) {
 	qids := make([]ninep.QID, len(elem)+1)
 	f, _, err := r.top.Walk(r.c, names(elem...), qids)
 	r.must(err)
-	r.Cleanup(f.Close)
+	r.Cleanup(func() { f.Close(nil) })
 	return f.(*mapped), qids[max(0, len(elem)-1)]
 }
 
@@ -460,7 +460,7 @@ func TestMappedNoAllocations(t *testing.T) {
 			"walk": func() error {
 				g, _, err := r.top.Walk(r.c, elem, qids)
 				if err == nil {
-					g.Close()
+					g.Close(nil)
 				}
 				return err
 			},
@@ -512,10 +512,10 @@ func TestMakeInRemovedDirectory(t *testing.T) {
 		r.mkdir("d")
 		root, _, err := r.fs.Attach(r.c, nil)
 		r.must(err)
-		defer root.Close()
+		defer root.Close(nil)
 		d, _, err := root.Walk(r.c, names("d"), make([]ninep.QID, 1))
 		r.must(err)
-		defer d.Close()
+		defer d.Close(nil)
 		r.must(os.Remove(r.path("d")))
 		name := ninep.Name("f")
 		for what, run := range map[string]func() error{

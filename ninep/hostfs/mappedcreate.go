@@ -72,13 +72,13 @@ func (m *mapped) make(t *thread, name []byte, flags int, content []byte, md *met
 	if e != 0 {
 		return nil, ninep.QID{}, e
 	}
-	f := newFile(m.at, n, m.n.hold(), name)
+	f := newFile(t, m.at, n, m.n.hold(), name)
 	f.open = fs.newHandle(n, fd, flags)
 	child := fs.asMapped(f)
 	if fs.files != nil {
 		now, e := fs.meta.load(t, child, metaType)
 		if e != 0 {
-			child.Close()
+			child.close(t)
 			return nil, ninep.QID{}, e
 		}
 		md = &now // as it was stored
@@ -192,7 +192,7 @@ func (m *mapped) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32)
 			return ninep.QID{}, e
 		}
 		*m, *child = *child, *m
-		child.Close()
+		child.close(t)
 		return q, nil
 	}
 }
@@ -202,7 +202,7 @@ func (m *mapped) Create(c *ninep.Call, name ninep.Name, flags, mode, gid uint32)
 func (m *mapped) reopen(t *thread, q ninep.QID, flags int) (ninep.QID, unix.Errno) {
 	fd, e := m.at.fs.openNode(t, m.n, flags)
 	if e != 0 {
-		m.Close()
+		m.close(t)
 		return q, e
 	}
 	m.at.fs.closeHandle(m.open)
@@ -224,7 +224,7 @@ func (m *mapped) openChild(c *ninep.Call, name ninep.Name, flags uint32) (*mappe
 		qids[0], err = child.Open(c, flags)
 	}
 	if err != nil {
-		child.Close()
+		child.Close(c.Thread)
 		return nil, ninep.QID{}, errnoOf(err)
 	}
 	return child, qids[0], 0
@@ -268,7 +268,7 @@ func (m *mapped) makeClosed(t *thread, name, content []byte, md *metadata) (nine
 	if e != 0 {
 		return ninep.QID{}, e
 	}
-	child.Close()
+	child.close(t)
 	return q, nil
 }
 
@@ -299,7 +299,7 @@ func (m *mapped) Mkdir(c *ninep.Call, name ninep.Name, mode, gid uint32) (ninep.
 	if err != nil {
 		return ninep.QID{}, err
 	}
-	f.Close()
+	f.Close(c.Thread)
 	return qids[0], nil
 }
 

@@ -437,7 +437,7 @@ func TestMetaFileReaders(t *testing.T) {
 				var a ninep.Attr
 				if err == nil {
 					err = f.GetAttr(c, ninep.AttrBasic, &a)
-					f.Close()
+					f.Close(nil)
 				}
 				if err != nil || qids[0].Type != ninep.QTSymlink || a.Mode != unix.S_IFLNK|0o777 || a.GID != 1000 {
 					t.Errorf("%+v, mode %o, group %d, %v", qids[0], a.Mode, a.GID, err)
@@ -492,14 +492,14 @@ func TestMetaFileTogether(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			defer top.Close()
+			defer top.Close(nil)
 			qids := make([]ninep.QID, 1)
 			d, _, err := top.Walk(c, names("d"), qids)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			defer d.Close()
+			defer d.Close(nil)
 			// What a name had before does not matter, and others take names away.
 			fine := func(err error) {
 				switch err {
@@ -546,7 +546,7 @@ func TestMetaFileTogether(t *testing.T) {
 			if a := r.attr(f.(*mapped)); a.UID < 1000 || a.UID != a.GID || a.Mode != unix.S_IFLNK|0o777 {
 				t.Errorf("%s/%s: %d:%d, mode %o", dir, ent.Name(), a.UID, a.GID, a.Mode)
 			}
-			f.Close()
+			f.Close(nil)
 		}
 		for _, ent := range records {
 			if name := ent.Name(); strings.HasPrefix(name, "f") && !have[name] {

@@ -92,7 +92,7 @@ func TestMounts(t *testing.T) {
 	if f.n != r.root.n {
 		t.Error("tmp/inner/../.. is not the root")
 	}
-	f.Close()
+	f.Close(nil)
 	var st ninep.StatFS
 	r.must(inner.StatFS(r.c, &st))
 	if st.Type != unix.TMPFS_MAGIC {

@@ -87,6 +87,6 @@ func (r *rig) qidOf(elem ...string) (ninep.QID, error) {
 	if err != nil {
 		return ninep.QID{}, err
 	}
-	f.Close()
+	f.Close(nil)
 	return qids[n-1], nil
 }

@@ -18,8 +18,9 @@ func (f *file) Name(c *ninep.Call, buf []byte) []byte {
 
 // Parent implements ninep.File.
 func (f *file) Parent(c *ninep.Call) (ninep.File, error) {
-	if e := f.locate(f.thread(c)); e != 0 {
+	t := f.thread(c)
+	if e := f.locate(t); e != 0 {
 		return nil, e
 	}
-	return newFile(f.at, f.parent.hold(), nil, nil), nil
+	return newFile(t, f.at, f.parent.hold(), nil, nil), nil
 }

@@ -53,7 +53,7 @@ func TestQIDVersion(t *testing.T) {
 	// All messages tell the same one.
 	g, q, err := r.walkFrom(r.root, "g")
 	r.must(err)
-	defer g.Close()
+	defer g.Close(nil)
 	if q != a {
 		t.Errorf("walk: %v, getattr: %v", q, a)
 	}

@@ -61,7 +61,7 @@ func (r *rig) pathOf(names ...string) uint64 {
 	r.must(err)
 	dir, _, err := r.walkFrom(r.root, names[:len(names)-1]...)
 	r.must(err)
-	defer dir.Close()
+	defer dir.Close(nil)
 	_, err = dir.Open(r.c, unix.O_RDONLY)
 	r.must(err)
 	for _, e := range r.list(dir, 8192) {

@@ -28,7 +28,7 @@ func (r *rig) checkEntries(dir *file, entries []entry) {
 		f, q, err := r.walkFrom(dir, string(e.Name))
 		r.must(err)
 		a := r.attr(f)
-		f.Close()
+		f.Close(nil)
 		if e.QID.Path != q.Path || e.QID.Type != q.Type || uint32(e.Type) != a.Mode>>12 {
 			r.Errorf("%q: entry %+v, walk leads to %+v, mode %o", e.Name, e, q, a.Mode)
 		}
@@ -76,7 +76,7 @@ func TestReadDir(t *testing.T) {
 		_, err := f.Open(r.c, unix.O_RDONLY)
 		r.must(err)
 		r.checkEntries(f, r.list(f, 8192))
-		f.Close()
+		f.Close(nil)
 	}
 }
 

@@ -63,8 +63,8 @@ func TestColdFileOnFileSystems(t *testing.T) {
 				t.Error("another file")
 			}
 			reused := h.n.ino == old.n.ino
-			h.Close()
-			old.Close()
+			h.Close(nil)
+			old.Close(nil)
 			if reused {
 				t.Logf("used again at try %d", try)
 				break
@@ -95,7 +95,7 @@ func TestColdFileOnMounts(t *testing.T) {
 		t.Helper()
 		f, _, err := r.walkFrom(r.root, elem...)
 		r.must(err)
-		defer f.Close()
+		defer f.Close(nil)
 		r.chill(f)
 		if _, err := f.Open(r.c, flags); err != want && (err != nil || want != nil) {
 			t.Errorf("%v: %v, want %v", elem, err, want)

@@ -149,13 +149,13 @@ func TestManyFiles(t *testing.T) {
 					if got := my.read(g, 0, 100); got != f.dir+f.name {
 						t.Errorf("%s/%s: read %q", f.dir, f.name, got)
 					}
-					g.Close()
+					g.Close(nil)
 				}
 			})
 		}
 		wg.Wait()
 		for _, f := range all {
-			f.Close()
+			f.Close(nil)
 		}
 		if s := r.fs.Stats().Descriptors; s.Reopened == 0 || s.Evicted < s.Reopened || s.Stale != 0 {
 			r.Errorf("%+v", s)
@@ -275,7 +275,7 @@ func TestColdFileIsRemovedOnHost(t *testing.T) {
 				return f, err
 			},
 			"create": func() (*file, error) {
-				f := r.root.clone()
+				f := r.root.clone(threadOf(r.c))
 				_, err := f.Create(r.c, names("f")[0], excl|unix.O_RDWR, 0o600, 0)
 				if err == nil {
 					r.write(f, 0, "new")
@@ -314,8 +314,8 @@ func TestColdFileIsRemovedOnHost(t *testing.T) {
 				if r.inode(f) != hostInode(r, r.path("f")) {
 					r.Errorf("%s: another file", how)
 				}
-				f.Close()
-				old.Close()
+				f.Close(nil)
+				old.Close(nil)
 				r.must(os.Remove(r.path("f")))
 			}
 			if !reused {
@@ -344,8 +344,8 @@ func TestColdFileOfThisTick(t *testing.T) {
 			if f.n == old.n {
 				r.Fatal("the new file has the old one's node")
 			}
-			f.Close()
-			old.Close()
+			f.Close(nil)
+			old.Close(nil)
 
 			// And the same one is found again.
 			f, _, err = r.walkFrom(r.root, "f")
@@ -356,8 +356,8 @@ func TestColdFileOfThisTick(t *testing.T) {
 			if f.n != again.n {
 				r.Error("two nodes for one file")
 			}
-			again.Close()
-			f.Close()
+			again.Close(nil)
+			f.Close(nil)
 		}
 	})
 }
@@ -370,7 +370,7 @@ func TestManyOpenFiles(t *testing.T) {
 		var files []*file
 		for i := range count {
 			name := fmt.Sprint("f", i)
-			f := r.root.clone()
+			f := r.root.clone(threadOf(r.c))
 			_, err := f.Create(r.c, names(name)[0], unix.O_RDWR|unix.O_TRUNC|excl, 0o400, 0)
 			r.must(err)
 			r.write(f, 0, name)
@@ -394,7 +394,7 @@ func TestManyOpenFiles(t *testing.T) {
 			r.must(f.Sync(r.c, true))
 		}
 		for _, f := range files {
-			f.Close()
+			f.Close(nil)
 		}
 	})
 }
@@ -491,14 +491,14 @@ func TestColdPath(t *testing.T) {
 				r.Errorf("%d: %v", i, err)
 			}
 			if err == nil {
-				f.Close()
+				f.Close(nil)
 			}
 			if i > 10 && i < depth-10 {
 				i -= 50
 			}
 		}
 		for _, f := range chain {
-			f.Close()
+			f.Close(nil)
 		}
 	})
 }

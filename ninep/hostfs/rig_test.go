@@ -54,7 +54,7 @@ func newRigAt(t testing.TB, dir string, cfg Config) *rig {
 	r.must(err)
 	r.root, _ = fileOf(top)
 	t.Cleanup(func() {
-		top.Close()
+		top.Close(nil)
 		fs.Reset()
 		// The root's, and the one by which handles are opened.
 		s := fs.Stats()
@@ -159,7 +159,7 @@ func (r *rig) walk(elem ...string) *file {
 	r.Helper()
 	f, _, err := r.walkFrom(r.root, elem...)
 	r.must(err)
-	r.Cleanup(f.Close)
+	r.Cleanup(func() { f.Close(nil) })
 	return f
 }
 

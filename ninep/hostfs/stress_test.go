@@ -75,15 +75,15 @@ func (s *stresser) step() error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer d.Close(nil)
 	e, _, err := s.walkFrom(s.root, s.dir()...)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
+	defer e.Close(nil)
 	f, _, err := s.walkFrom(d, string(s.name()))
 	if err == nil {
-		defer f.Close()
+		defer f.Close(nil)
 	}
 	have := err == nil
 	gid := uint32(100 + s.rng.IntN(3))
@@ -136,7 +136,7 @@ func (s *stresser) step() error {
 			err = f.SetAttr(s.c, &ninep.SetAttr{Valid: ninep.SetMode | ninep.SetMTime, Mode: 0o755})
 		}
 	case 7:
-		err = f.clone().closed()
+		err = f.clone(threadOf(s.c)).closed()
 	case 8:
 		err = f.GetAttr(s.c, ninep.AttrBasic, &a)
 	}
@@ -144,7 +144,7 @@ func (s *stresser) step() error {
 }
 
 func (f *file) closed() error {
-	f.Close()
+	f.Close(nil)
 	return nil
 }
 
@@ -154,7 +154,7 @@ func (s *stresser) create(gid uint32) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close(nil)
 	if _, err := f.Create(s.c, s.name(), excl, 0o640, gid); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func newBackend(t testing.TB, model hostfs.Model) ninep.Backend {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer top.Close()
+		defer top.Close(nil)
 		c := &ninep.Call{Thread: &ninep.Thread{}}
 		if err := top.SetAttr(c, &ninep.SetAttr{Valid: ninep.SetUID | ninep.SetGID}); err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
+	"vhost-user-9p/ninep/reuse"
 )
 
 // bufSize is the size of a thread's buffer: the largest value or list of names that
@@ -39,13 +40,32 @@ type thread struct {
 	iov []unix.Iovec // rest of a vector after a short read or write
 	buf []byte       // see buffer
 
+	files reuse.List[file] // see filePool
+
 	cred threadCred
 	cwd  *FS // whose /proc/self/fd is the working directory; see enterProc
 }
 
+// localOf returns what t is to this package; nil if t is nil, or never had a request.
+func localOf(t *ninep.Thread) *thread {
+	if t == nil {
+		return nil
+	}
+	local, _ := t.Local.(*thread)
+	return local
+}
+
+// fileList returns the thread's list of files, nil for nil.
+func (t *thread) fileList() *reuse.List[file] {
+	if t == nil {
+		return nil
+	}
+	return &t.files
+}
+
 // threadOf returns the thread of the worker that c runs on.
 func threadOf(c *ninep.Call) *thread {
-	if t, ok := c.Thread.Local.(*thread); ok {
+	if t := localOf(c.Thread); t != nil {
 		return t
 	}
 	t := new(thread)

@@ -14,7 +14,7 @@ import (
 // call, another one three.
 func (f *file) Walk(c *ninep.Call, names []ninep.Name, qids []ninep.QID) (ninep.File, int, error) {
 	if len(names) == 0 {
-		return f.clone(), 0, nil
+		return f.clone(threadOf(c)), 0, nil
 	}
 	t, fs := f.thread(c), f.at.fs
 	n := f.n.hold()
@@ -44,7 +44,7 @@ func (f *file) Walk(c *ninep.Call, names []ninep.Name, qids []ninep.QID) (ninep.
 	if parent != nil {
 		last = names[len(names)-1]
 	}
-	return newFile(f.at, n, parent, last), len(names), nil
+	return newFile(t, f.at, n, parent, last), len(names), nil
 }
 
 // statxWalk is what is to be known of what is walked to.

@@ -25,7 +25,7 @@ func TestWalk(t *testing.T) {
 	if q != r.attr(f).QID || q.Version == 0 || q.Type != ninep.QTFile {
 		t.Errorf("QID is %+v, getattr says %+v", q, r.attr(f).QID)
 	}
-	f.Close()
+	f.Close(nil)
 
 	// The number of elements that could be walked is told with the error.
 	qids := make([]ninep.QID, 4)
@@ -93,7 +93,7 @@ func TestWalkNeverFollowsSymlinks(t *testing.T) {
 		if err := f.UnlinkAt(r.c, ninep.Name("secret"), 0); err != unix.ENOTDIR {
 			t.Errorf("unlink in %s: %v", name, err)
 		}
-		f.Close()
+		f.Close(nil)
 
 		// Nor by the name itself.
 		g := r.walk()
@@ -121,7 +121,7 @@ func TestWalkUp(t *testing.T) {
 		if q != root || f.n != r.root.n {
 			t.Errorf("%v leads to %+v", path, q)
 		}
-		f.Close()
+		f.Close(nil)
 	}
 	b := r.walk("a", "b")
 	f, q, err := r.walkFrom(r.root, "a", "b", "c", "..")
@@ -131,7 +131,7 @@ func TestWalkUp(t *testing.T) {
 	}
 	// What was reached upwards has no name that is known, but one can be found.
 	r.must(f.Rename(r.c, r.root, ninep.Name("moved")))
-	f.Close()
+	f.Close(nil)
 	if _, err := os.Stat(r.path("moved", "c")); err != nil {
 		t.Error(err)
 	}
@@ -162,7 +162,7 @@ func TestWalkUpAfterMoveOut(t *testing.T) {
 	if f.n != r.root.n {
 		t.Error("not the root")
 	}
-	f.Close()
+	f.Close(nil)
 }
 
 // While the host moves a directory out and in, walking up never leads outside.
@@ -202,7 +202,7 @@ func TestWalkUpRacesMove(t *testing.T) {
 		f, n, err := e.Walk(r.c, names("..", "..", "..", ".."), qids)
 		if err == nil {
 			reached++
-			f.Close()
+			f.Close(nil)
 		}
 		for _, q := range qids[:n] {
 			if forbidden[q.Path] {
@@ -227,7 +227,7 @@ func TestAttach(t *testing.T) {
 		if f.n != r.root.n {
 			t.Errorf("%q is not the root", aname)
 		}
-		f.Close()
+		f.Close(nil)
 	}
 	var subs []*file
 	for _, aname := range []string{"a/b", "/a/b", "/a//b/", "./a/./b"} {
@@ -241,11 +241,11 @@ func TestAttach(t *testing.T) {
 		if g.n != f.n || q != r.attr(f).QID {
 			t.Errorf("%q: .. leads to %+v", aname, q)
 		}
-		g.Close()
+		g.Close(nil)
 		r.want(f.Remove(r.c), unix.EBUSY)
 	}
 	for _, f := range subs {
-		f.Close()
+		f.Close(nil)
 	}
 	if n := len(r.fs.attaches.subs); n != 0 {
 		t.Errorf("%d attaches left", n)
@@ -281,7 +281,7 @@ func TestNodesAreShared(t *testing.T) {
 		}
 	}
 	for _, f := range files {
-		f.Close()
+		f.Close(nil)
 	}
 	r.fs.Reset()
 	if n := len(leaks.Descriptors()) - before; n != 0 {
@@ -325,7 +325,7 @@ func TestNodeTableConcurrently(t *testing.T) {
 						t.Errorf("%s holds %q, %v, %v", name, p[:n], err, rerr)
 					}
 				}
-				f.Close()
+				f.Close(nil)
 			}
 		})
 	}

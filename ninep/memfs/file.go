@@ -213,7 +213,7 @@ func (f *file) ReadDir(_ *ninep.Call, off uint64, w *ninep.DirWriter) error {
 
 func (f *file) Sync(*ninep.Call, bool) error { return nil }
 
-func (f *file) Close() {
+func (f *file) Close(*ninep.Thread) {
 	if f.closed.Swap(true) {
 		panic("memfs: File closed twice")
 	}

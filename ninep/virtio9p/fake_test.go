@@ -59,7 +59,7 @@ func (f *fakeFile) Read(*ninep.Call, []unix.Iovec, uint64) (int, error) {
 	return 0, nil
 }
 
-func (f *fakeFile) Close() {}
+func (f *fakeFile) Close(*ninep.Thread) {}
 
 // gate holds operations up until it is opened.
 type gate struct {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package reuse keeps values that are of no more use for when such are needed again: without the
+// allocator, and without the atomic instructions of a sync.Pool, of which a processor's part holds one
+// value that costs none. Requests come in rows: many values are needed in a row, and then many given
+// back.
+package reuse
+
+import "sync"
+
+// Len is how many values a List holds.
+const Len = 64
+
+// Pool keeps values of a type. The zero value is empty.
+type Pool[T any] struct{ pool sync.Pool }
+
+// List is the part of a Pool that one thread has for itself. The zero value is empty.
+type List[T any] struct{ values []*T }
+
+// Get returns a value as it was given back, or a zero one. l is the calling thread's; nil: it has
+// none.
+func (p *Pool[T]) Get(l *List[T]) *T {
+	if l != nil {
+		if last := len(l.values) - 1; last >= 0 {
+			v := l.values[last]
+			l.values = l.values[:last]
+			return v
+		}
+	}
+	return p.get()
+}
+
+func (p *Pool[T]) get() *T {
+	if v := p.pool.Get(); v != nil {
+		return v.(*T)
+	}
+	return new(T)
+}
+
+// Put gives v back, which the caller does not use any more. l is as with Get.
+func (p *Pool[T]) Put(l *List[T], v *T) {
+	if l == nil || len(l.values) == Len {
+		p.pool.Put(v)
+		return
+	}
+	if l.values == nil {
+		l.values = make([]*T, 0, Len)
+	}
+	l.values = append(l.values, v)
+}

@@ -204,16 +204,28 @@ func (w *walker) add(c *Chain, d desc) error {
 	if *total += int(d.len); *total > maxChainBytes {
 		return errDescLength
 	}
-	addr, rest := d.addr, uint64(d.len)
+	n := uint64(d.len)
 	// Drivers name the pages of a buffer one by one, most of which lie next to each other.
-	if addr == c.end && rest <= c.room {
-		if rest > 0 {
-			(*iovs)[len(*iovs)-1].Len += rest
-			c.end += rest
-			c.room -= rest
+	if d.addr == c.end && n <= c.room {
+		if n > 0 {
+			(*iovs)[len(*iovs)-1].Len += n
+			c.end += n
+			c.room -= n
 		}
 		return nil
 	}
+	mem, off := w.near.mem, d.addr-w.near.guestAddr
+	if size := uint64(len(mem)); off >= size || n-1 >= size-off {
+		return w.addFar(c, iovs, d.addr, n)
+	}
+	*iovs = append(*iovs, unix.Iovec{Base: &mem[off], Len: n})
+	c.end, c.room = d.addr+n, uint64(len(mem))-off-n
+	return nil
+}
+
+// addFar is add for a buffer that does not lie in the region near, has no bytes, or lies in
+// several regions.
+func (w *walker) addFar(c *Chain, iovs *[]unix.Iovec, addr, rest uint64) error {
 	for rest > 0 {
 		r := w.region(addr)
 		if r == nil {

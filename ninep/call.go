@@ -22,8 +22,7 @@ const (
 type Thread struct {
 	Local any // owned by the Backend; nil at first
 
-	stats *statShard // of the session that the thread served last
-	fids  reuse.List[fid]
+	fids reuse.List[fid]
 }
 
 // Transport is what a Call asks of whatever carries it.

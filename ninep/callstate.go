@@ -3,6 +3,8 @@
 package ninep
 
 import (
+	"sync/atomic"
+
 	"vhost-user-9p/ninep/throttle"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +37,7 @@ type callState struct {
 	turn       throttle.Waiter // for that
 	cancelTurn func()          // ends the wait
 	failed     bool            // an Rlerror was sent
+	gone       bool            // no reply could be: there was no memory
 	bytes      uint64          // of payload that was moved
 
 	dec, enc coder
@@ -64,15 +67,14 @@ type heldFID struct {
 	as class
 }
 
-// parking is what other requests and goroutines look at. Guarded by Session.mu,
-// but for word.
+// parking is what other requests and goroutines look at, together with tag and seq. Guarded
+// by Session.mu.
 type parking struct {
-	// word says whether the call is in flight, under which tag, since when; see
-	// inflight.go.
-	word inFlight
+	busy bool // from Begin to End
 
-	flushers flushList // Tflushes that wait for this call to end
-	next     *Call     // in another call's flushers
+	flushed  atomic.Bool // whether there are flushers; the call itself looks at it under no lock
+	flushers flushList   // Tflushes that wait for this call to end
+	next     *Call       // in another call's flushers
 
 	state  parkState
 	cancel func() // asks the backend to end the wait; nil once called
@@ -90,6 +92,13 @@ const (
 	parkEarly           // and the answer came already
 	parked              // Serve has returned Deferred
 )
+
+// ended takes it that the request has the result n, as Serve has it, and returns n.
+func (c *Call) ended(n int) int {
+	c.state.gone = n == Fault
+	c.Ended = Nanotime()
+	return n
+}
 
 // keep takes the reference to f, and its mu for the class.
 func (st *callState) keep(f *fid, as class) {

@@ -2,42 +2,7 @@
 
 package ninep
 
-import (
-	"sync/atomic"
-)
-
-// inFlight is one word per Call that says all a Tflush has to know: bit 0 is set
-// from Begin to End, bit 1 if a Tflush waits for the End, bits 2 to 17 are the tag,
-// the rest is the number of the Begin. A request that nobody flushes sets it by
-// one store and clears it by one compare-and-swap: there is no table of tags. A
-// Tflush, which is rare, looks at all the calls there are.
-//
-// Bit 1 is set under Session.mu only, and a call that has it is ended under
-// Session.mu. The number makes the words of two uses of a Call differ, so the
-// compare-and-swap cannot hit a later request by mistake.
-type inFlight struct{ v atomic.Uint64 }
-
-const (
-	wordBusy     = 1 << 0
-	wordFlushed  = 1 << 1
-	wordTagShift = 2
-	wordSeqShift = 18
-)
-
-func newWord(seq uint64, tag uint16) uint64 {
-	return seq<<wordSeqShift | uint64(tag)<<wordTagShift | wordBusy
-}
-
-func (w *inFlight) Store(v uint64) { w.v.Store(v) }
-
-// isFlushed reports whether a Tflush waits for the end of the call.
-func (w *inFlight) isFlushed() bool { return w.v.Load()&wordFlushed != 0 }
-
-// endQuietly ends a call that no Tflush waits for, and reports whether it was one.
-func (w *inFlight) endQuietly() bool {
-	v := w.v.Load()
-	return v&wordFlushed == 0 && w.v.CompareAndSwap(v, 0)
-}
+import "iter"
 
 // flushList is a queue of calls, linked by their park.next.
 type flushList struct{ head, tail *Call }
@@ -66,35 +31,39 @@ func (l *flushList) pop() *Call {
 // End has not come yet: the younger one is meant.
 //
 // Preconditions: s.mu is held.
-func (s *Session) markFlushed(tag uint16, seq uint64) *Call {
-	for {
-		var target *Call
-		var word, best uint64
+func (s *Session) markFlushed(tag uint16, seq uint64) (target *Call) {
+	for c := range s.inFlight() {
+		if st := &c.state; st.tag == tag && st.seq < seq && (target == nil || st.seq > target.state.seq) {
+			target = c
+		}
+	}
+	if target != nil {
+		target.state.park.flushed.Store(true)
+	}
+	return target
+}
+
+// inFlight returns the calls that have begun and not ended: there is no table of tags, which each
+// request would have to enter.
+//
+// Preconditions: s.mu is held.
+func (s *Session) inFlight() iter.Seq[*Call] {
+	return func(yield func(*Call) bool) {
+		s.callsMu.Lock()
+		defer s.callsMu.Unlock()
 		for _, c := range s.calls {
-			v := c.state.park.word.v.Load()
-			if v&wordBusy == 0 || uint16(v>>wordTagShift) != tag {
-				continue
-			}
-			if n := v >> wordSeqShift; n < seq && n > best {
-				target, word, best = c, v, n
+			if c.state.park.busy && !yield(c) {
+				return
 			}
 		}
-		if target == nil || target.state.park.word.v.CompareAndSwap(word, word|wordFlushed) {
-			return target
-		}
-		// It ended this instant. Look again: it may not have been the only one.
 	}
 }
 
-// lastBegun returns the number of the last request that was begun and has not ended; 0 if there is
-// none.
+// lastBegun returns the number of the last request that has begun.
 func (s *Session) lastBegun() (seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.calls {
-		seq = max(seq, c.state.park.word.v.Load()>>wordSeqShift)
-	}
-	return seq
+	return s.begun
 }
 
 // parkFlush is the rest of a Tflush. Its reply waits until the old request's is on
@@ -102,14 +71,11 @@ func (s *Session) lastBegun() (seq uint64) {
 // completed by another thread: it is not touched any more.
 func (s *Session) parkFlush(c *Call) int {
 	st := &c.state
-	shard := s.threadStats(c)
 	s.mu.Lock()
 	target := s.markFlushed(st.oldTag, st.seq)
 	if target == nil {
 		s.mu.Unlock()
-		n := s.guarded(c, func() int { n, _ := c.sendEmpty(); return n })
-		s.count(c, shard, n)
-		return n
+		return c.ended(s.guarded(c, func() int { n, _ := c.sendEmpty(); return n }))
 	}
 	target.state.park.flushers.push(c)
 	cancel := target.state.park.takeCancel()
@@ -120,16 +86,16 @@ func (s *Session) parkFlush(c *Call) int {
 	return Deferred
 }
 
-// endFlushed ends a call that Tflushes wait for.
-func (s *Session) endFlushed(c *Call) {
+// EndFlushed completes the Tflushes that waited for the end of a request. The transport must not
+// hold a lock that Transport.Complete takes.
+func (s *Session) EndFlushed(c *Call) {
 	s.mu.Lock()
 	waiting := c.state.park.flushers
 	c.state.park.flushers = flushList{}
-	c.state.park.word.Store(0)
+	c.state.park.flushed.Store(false)
 	s.mu.Unlock()
 	for f := waiting.pop(); f != nil; f = waiting.pop() {
-		n := s.guarded(f, func() int { n, _ := f.sendEmpty(); return n })
-		s.count(f, s.sharedStats(), n)
+		n := f.ended(s.guarded(f, func() int { n, _ := f.sendEmpty(); return n }))
 		f.Transport.Complete(f, n)
 	}
 }
@@ -204,7 +170,7 @@ func (c *Call) FinishLock(status LockStatus, err error) {
 	s.parked.Add(-1)
 	// A request that had no effect needs no answer if it was flushed, and then
 	// gets none: for the client an answer to a flushed request is one more case.
-	silent := err == nil && status == LockBlocked && p.word.isFlushed()
+	silent := err == nil && status == LockBlocked && p.flushed.Load()
 	s.mu.Unlock()
 
 	n := 0
@@ -214,8 +180,7 @@ func (c *Call) FinishLock(status LockStatus, err error) {
 	f := p.fid
 	p.fid = nil
 	s.drop(nil, f)
-	s.count(c, s.sharedStats(), n)
-	c.Transport.Complete(c, n)
+	c.Transport.Complete(c, c.ended(n))
 }
 
 // answerLock writes the reply to a Tlock.
@@ -240,9 +205,7 @@ func (s *Session) parkLock(c *Call) int {
 		f := p.fid
 		p.fid = nil
 		s.drop(c.Thread, f)
-		n := s.guarded(c, func() int { return s.answerLock(c, status, err) })
-		s.count(c, s.threadStats(c), n)
-		return n
+		return c.ended(s.guarded(c, func() int { return s.answerLock(c, status, err) }))
 	}
 	return s.park(c)
 }
@@ -256,7 +219,7 @@ func (s *Session) park(c *Call) int {
 	p.state = parked
 	s.parked.Add(1)
 	var cancel func()
-	if p.word.isFlushed() || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
+	if p.flushed.Load() || c.state.seq <= s.drained || s.terms.Load() != c.state.terms {
 		cancel = p.takeCancel()
 	}
 	s.mu.Unlock()
@@ -272,8 +235,8 @@ func (s *Session) park(c *Call) int {
 // holds for the requests begun before, also those that would come to wait after
 // it. The transport must not hold a lock here that Transport.Complete takes.
 func (s *Session) Drain() {
-	seq := s.lastBegun()
 	s.mu.Lock()
+	seq := s.begun
 	s.drained = seq
 	s.mu.Unlock()
 	s.release(func(c *Call) bool { return c.state.seq <= seq })
@@ -286,7 +249,7 @@ func (s *Session) release(which func(*Call) bool) {
 	}
 	var cancels []func()
 	s.mu.Lock()
-	for _, c := range s.calls {
+	for c := range s.inFlight() {
 		if c.state.park.state == parked && which(c) {
 			if cancel := c.state.park.takeCancel(); cancel != nil {
 				cancels = append(cancels, cancel)

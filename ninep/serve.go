@@ -20,15 +20,23 @@ const firstCopy = 64
 
 // Begin takes in the request that c's In and Out describe: it copies the header,
 // and from then on a Tflush can find the tag. Begin is called in the order in
-// which the requests came, by one thread at a time.
+// which the requests came.
 func (s *Session) Begin(c *Call) {
+	s.Lock()
+	defer s.Unlock()
+	s.BeginLocked(c)
+}
+
+// BeginLocked is Begin while s is locked.
+func (s *Session) BeginLocked(c *Call) {
 	st := &c.state
 	st.terms = s.terms.Load()
 	st.failed, st.resumed, st.bytes = false, false, 0
 	s.readHeader(c)
 	s.begun++
 	st.seq = s.begun
-	st.park.word.Store(newWord(st.seq, st.tag))
+	st.park.busy = true
+	c.Ended = 0
 }
 
 func (s *Session) readHeader(c *Call) {
@@ -62,8 +70,7 @@ func (s *Session) Serve(c *Call) int {
 	case waitTurn:
 		return s.parkTurn(c)
 	}
-	s.count(c, s.threadStats(c), n)
-	return n
+	return c.ended(n)
 }
 
 // run is Serve as far as to the point where c may have to wait. It holds no lock
@@ -88,7 +95,7 @@ func (s *Session) dispatch(c *Call) (int, error) {
 		return Fault, nil
 	case st.bad:
 		return 0, errMalformed
-	case st.park.word.isFlushed() && o.flags&opMustRun == 0:
+	case st.park.flushed.Load() && o.flags&opMustRun == 0:
 		// The Tflush came before this got a thread. What has not begun has no
 		// effect, and needs no reply.
 		return 0, nil
@@ -173,15 +180,22 @@ func isFault(r any) bool {
 	return ok
 }
 
-// End ends the life of the request, after the reply (if any) was published: the
-// Tflushes that waited for it are completed. The transport may use c again after
-// that, and must not hold a lock here that Transport.Complete takes.
+// End ends the life of the request, after the reply (if any) was published: it is counted,
+// and the Tflushes that waited for it are completed. The transport may use c again
+// after that, and must not hold a lock here that Transport.Complete takes.
 func (s *Session) End(c *Call) {
-	if !s.EndQuietly(c) {
-		s.endFlushed(c)
+	s.Lock()
+	flushed := s.EndLocked(c)
+	s.Unlock()
+	if flushed {
+		s.EndFlushed(c)
 	}
 }
 
-// EndQuietly is End for a request that no Tflush waits for. It reports false, and does
-// nothing, if one does. The transport may hold any lock.
-func (s *Session) EndQuietly(c *Call) bool { return c.state.park.word.endQuietly() }
+// EndLocked is End while s is locked, but for Tflushes: it reports whether there are any, for
+// EndFlushed when s is not locked any more.
+func (s *Session) EndLocked(c *Call) (flushed bool) {
+	s.stats.count(c)
+	c.state.park.busy = false
+	return c.state.park.flushed.Load()
+}

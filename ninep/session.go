@@ -80,25 +80,36 @@ type Session struct {
 	log *slog.Logger
 
 	terms atomic.Pointer[terms]
-	begun uint64 // requests, the seq of the last; of who calls Begin
 	fids  fidTable
 	xattr atomic.Int64 // bytes that count against MaxXattrBytes
 
-	stats  sessionStats
 	muffle muffler
 
 	// resetMu is held by Reset, so that there is one at a time.
 	resetMu sync.Mutex
 
-	// mu guards the fields below, and those of each callState that say so.
+	// mu guards the fields below, and those of each callState that say so. See Lock.
 	mu         sync.Mutex
-	calls      []*Call      // all that NewCall has made
+	begun      uint64 // requests: the seq of the last
+	stats      sessionStats
 	parked     atomic.Int32 // Tlocks that wait; written under mu
 	drained    uint64       // no request up to this seq may wait
 	waiting    int          // requests deferred, parked or about to be
 	maxWaiting int
-	_          [0]func() // not comparable
+
+	callsMu sync.Mutex
+	calls   []*Call // all that NewCall has made
+
+	_ [0]func() // not comparable
 }
+
+// Lock locks the order of the requests: while s is locked none begins, and none ends. It is for
+// the transport, which has an order of its own: with BeginLocked and EndLocked a request costs
+// one lock for both, and all that is known of requests in flight costs none.
+func (s *Session) Lock() { s.mu.Lock() }
+
+// Unlock undoes Lock.
+func (s *Session) Unlock() { s.mu.Unlock() }
 
 // NewSession returns a session of which nothing has been agreed to yet.
 // It panics if cfg does not validate.
@@ -127,20 +138,20 @@ func NewSession(cfg Config) *Session {
 func noTerms() *terms { return &terms{msize: MinMsize} }
 
 // NewCall returns a Call for use with s. The transport makes as many as it has
-// requests in flight at most, and uses each again and again.
+// requests in flight at most, and uses each again and again. s may be locked.
 func (s *Session) NewCall() *Call {
 	c := new(Call)
 	c.state.sess = s
-	s.mu.Lock()
+	s.callsMu.Lock()
 	s.calls = append(s.calls, c)
-	s.mu.Unlock()
+	s.callsMu.Unlock()
 	return c
 }
 
-// FreeCall makes s forget c, which must not be in flight.
+// FreeCall makes s forget c, which must not be in flight. s may be locked.
 func (s *Session) FreeCall(c *Call) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.callsMu.Lock()
+	defer s.callsMu.Unlock()
 	for i := range s.calls {
 		if s.calls[i] == c {
 			last := len(s.calls) - 1

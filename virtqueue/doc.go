@@ -11,7 +11,7 @@
 // be pushed in any order; Notify tells the driver, if it wants to be told.
 //
 // Who takes chains, and in which order, is the device's to say, under a lock of its own most
-// likely. So that a request costs one lock and not two, that lock is the Queue's.
+// likely. So that a request costs one lock and not two, that can be the Queue's (SetLock).
 //
 // # Trust
 //
@@ -24,7 +24,7 @@
 //
 // # Lock order
 //
-//	Queue.mu (the ring, and what the device orders by it)
+//	Queue.lock (the ring, and what the device orders by it)
 //	Queue.callMu (call fd) or waiter.mu (kick fd)
 //
 // # Sources

@@ -75,10 +75,10 @@ const (
 // Queue is the device side of a virtqueue, split or packed. Which one is looked at once in
 // each call, not for each descriptor.
 //
-// Its lock is the caller's, who has more to order by it than the ring: what is called with the
-// queue locked says so. Everything else may be called by any thread, and locks it where needed.
+// What is called with the queue locked says so. Everything else may be called by any thread, and
+// locks it where needed.
 type Queue struct {
-	mu sync.Mutex // see Lock
+	lock sync.Locker // see SetLock
 
 	packed *packedRing // nil: the ring is split
 
@@ -90,7 +90,7 @@ type Queue struct {
 	waiter *waiter
 	broken atomic.Bool
 
-	// Under mu.
+	// Under lock.
 	memory      *Memory
 	log         *Log
 	nextAvail   uint16
@@ -133,6 +133,7 @@ func NewQueue(mem *Memory, cfg Config) (q *Queue, err error) {
 		}
 	}()
 	q = &Queue{
+		lock:        new(sync.Mutex),
 		size:        uint16(cfg.Size), // 32768 fits
 		eventIdx:    cfg.Features.Has(FeatureEventIdx),
 		walker:      walker{indirect: cfg.Features.Has(FeatureIndirectDesc)},
@@ -213,11 +214,15 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// Lock locks the queue: its ring, and what else the caller orders by that.
-func (q *Queue) Lock() { q.mu.Lock() }
+// SetLock makes the queue's lock that of the device, which has more to order by it than the ring.
+// It is called before service begins.
+func (q *Queue) SetLock(l sync.Locker) { q.lock = l }
+
+// Lock locks the queue.
+func (q *Queue) Lock() { q.lock.Lock() }
 
 // Unlock undoes Lock.
-func (q *Queue) Unlock() { q.mu.Unlock() }
+func (q *Queue) Unlock() { q.lock.Unlock() }
 
 // OnTrouble sets functions that are told of malformed chains and of the queue's end, before
 // service begins. They run on the thread that found it.

@@ -36,8 +36,8 @@
 //
 // # Lock order
 //
-//	virtqueue.Queue.mu (chains; who leads, waits, runs)
-//	  Session.mu (to make and free a Call)
+//	Session.mu, the lock of the virtqueue.Queue too (chains; who leads, waits, runs)
+//	  Session.callsMu, virtqueue.Queue.callMu
 //
 // Neither is held while an operation runs.
 package virtio9p

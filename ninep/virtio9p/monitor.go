@@ -122,7 +122,7 @@ func (m *monitor) watch(s *service) {
 // and whether several requests were there at once since the last call.
 func (m *monitor) findStuck(s *service) (busy, stuck, crowded bool) {
 	m.suspects = m.suspects[:0]
-	s.q.Lock()
+	s.session.Lock()
 	crowded, s.crowded = s.crowded, false
 	busy = s.running+s.long > 0
 	if busy {
@@ -148,7 +148,7 @@ func (m *monitor) findStuck(s *service) (busy, stuck, crowded bool) {
 		if !waits && took < int64(stuckAfter) {
 			continue
 		}
-		s.q.Lock()
+		s.session.Lock()
 		if u.since == u.w.since {
 			stuck = s.tookLong(u.w, waits || took >= int64(endless)) || stuck
 		}
@@ -165,7 +165,7 @@ type suspect struct {
 
 // tookLong takes account of a worker that has been in one operation for long, and either is not to
 // be counted any more, because it waits, or needs a processor for all that time. It reports whether
-// that is news. Preconditions: the queue is locked.
+// that is news. Preconditions: the session is locked.
 func (s *service) tookLong(w *worker, discount bool) (news bool) {
 	if !w.running && !w.long {
 		return false // it has said itself that it would block
@@ -186,5 +186,5 @@ func (s *service) tookLong(w *worker, discount bool) (news bool) {
 }
 
 // unattended reports whether chains wait, or replies of which the driver has not been told.
-// Preconditions: the queue is locked.
+// Preconditions: the session is locked.
 func (s *service) unattended() bool { return s.teller.any() || s.q.Pending() > 0 }

@@ -12,7 +12,7 @@ import "vhost-user-9p/ninep"
 // Where looking is of no use, because the driver waits for this very processor, it is
 // tried seldom.
 //
-// The fields are under the queue's lock.
+// The fields are under the session's lock.
 type poller struct {
 	max    int64 // nanoseconds; 0: never
 	window int64 // how long to look now
@@ -57,7 +57,7 @@ func (p *poller) adapt(idle int64) {
 	}
 }
 
-// poller returns the one for the present wait. Preconditions: the queue is locked.
+// poller returns the one for the present wait. Preconditions: the session is locked.
 func (s *service) poller() *poller {
 	if s.inFlight > 0 {
 		return &s.behind
@@ -66,7 +66,7 @@ func (s *service) poller() *poller {
 }
 
 // look looks at the ring until a request comes, and reports false if none does in time.
-// Preconditions: the queue is locked, nobody else looks.
+// Preconditions: the session is locked, nobody else looks.
 func (s *service) look(w *worker, deadline int64) (came bool) {
 	s.looking = true
 	if s.kicks {
@@ -79,7 +79,7 @@ func (s *service) look(w *worker, deadline int64) (came bool) {
 			break
 		}
 	}
-	s.q.Lock()
+	s.session.Lock()
 	s.looking = false
 	if came {
 		w.now = 0

@@ -39,9 +39,9 @@ type service struct {
 
 	maxRunning, maxThreads int
 
-	// The queue's lock orders everything about who does what; it guards the fields from here on
-	// but for monitor. Chains are taken under it, so that the session hears of requests in the
-	// order of the ring.
+	// The session's lock, which is the queue's too, orders everything about who does what; it
+	// guards the fields from here on but for monitor. Chains are taken under it, so that the
+	// session hears of requests in the order of the ring.
 	stopping bool
 	looking  bool      // somebody looks at the ring until a request comes
 	asleep   int       // workers that wait for the kick: maxAsleep, one more after looking in vain
@@ -80,7 +80,8 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 		poll:       poller{max: int64(d.cfg.Poll)},
 		behind:     poller{max: int64(d.cfg.Poll)},
 	}
-	s.drained.L = q
+	q.SetLock(s.session)
+	s.drained.L = s.session
 	s.session.LimitWaiting(q.Size() / 4)
 	q.OnTrouble(
 		func(head uint16, err error) {
@@ -99,7 +100,7 @@ func newService(d *Device, q *virtqueue.Queue) *service {
 
 func (s *service) start() {
 	s.monitor.start(s)
-	s.q.Lock()
+	s.session.Lock()
 	defer s.unlock()
 	s.spawn()
 }
@@ -107,18 +108,18 @@ func (s *service) start() {
 // stop returns when everything that was taken has been given back, and no thread of ours
 // is left on the queue.
 func (s *service) stop() {
-	s.q.Lock()
+	s.session.Lock()
 	s.stopping = true
 	for _, w := range s.idle {
 		w.parked.wake()
 	}
 	s.idle = nil
-	s.q.Unlock()
+	s.session.Unlock()
 	s.q.Kick()
 
 	s.session.Drain()
 
-	s.q.Lock()
+	s.session.Lock()
 	for len(s.workers) > 0 || s.inFlight > 0 {
 		s.drained.Wait()
 	}
@@ -126,18 +127,18 @@ func (s *service) stop() {
 		s.session.FreeCall(r.call)
 	}
 	s.free = nil
-	s.q.Unlock()
+	s.session.Unlock()
 	s.monitor.stop()
 	s.collect()
 }
 
-// unlock unlocks the queue, and then wakes whom rouse has picked. A thread that is woken may
-// take the processor at once, and would find the queue locked: and a goroutine that owns its
+// unlock unlocks the session, and then wakes whom rouse has picked. A thread that is woken may
+// take the processor at once, and would find it locked: and a goroutine that owns its
 // thread and waits for a lock costs Go's scheduler four more switches.
 func (s *service) unlock() {
 	w := s.roused
 	s.roused = nil
-	s.q.Unlock()
+	s.session.Unlock()
 	for w != nil {
 		next := w.roused
 		w.roused = nil
@@ -146,7 +147,7 @@ func (s *service) unlock() {
 	}
 }
 
-// spawn starts one more worker. Preconditions: the queue is locked.
+// spawn starts one more worker. Preconditions: the session is locked.
 func (s *service) spawn() {
 	w := &worker{s: s}
 	mark(&w.coming, &s.coming, true)
@@ -157,7 +158,7 @@ func (s *service) spawn() {
 
 // leave removes a worker that ends.
 func (s *service) leave(w *worker) {
-	s.q.Lock()
+	s.session.Lock()
 	defer s.unlock()
 	for i := range s.workers {
 		if s.workers[i] == w {
@@ -174,7 +175,7 @@ func (s *service) leave(w *worker) {
 }
 
 // pop takes the next chain off the ring and makes its tag known. It returns nil if there
-// is none. Preconditions: the queue is locked.
+// is none. Preconditions: the session is locked.
 func (s *service) pop(w *worker) *request {
 	r := s.acquire()
 	if ok, _ := s.q.Pop(&r.chain); !ok { // a broken queue has none
@@ -186,18 +187,18 @@ func (s *service) pop(w *worker) *request {
 	c.In, c.InLen = r.chain.Readable, r.chain.ReadLen
 	c.Out, c.OutLen = r.chain.Writable, r.chain.WriteLen
 	c.Began = w.clock()
-	s.session.Begin(c)
+	s.session.BeginLocked(c)
 	return r
 }
 
 // started returns the number of operations begun.
 func (s *service) started() uint64 {
-	s.q.Lock()
+	s.session.Lock()
 	defer s.unlock()
 	return s.q.Chains()
 }
 
-// acquire returns memory for one request. Preconditions: the queue is locked.
+// acquire returns memory for one request. Preconditions: the session is locked.
 func (s *service) acquire() *request {
 	if n := len(s.free); n > 0 {
 		r := s.free[n-1]
@@ -211,14 +212,14 @@ func (s *service) acquire() *request {
 }
 
 // measure takes account of how long a request took, from when it was taken.
-// Preconditions: the queue is locked.
+// Preconditions: the session is locked.
 func (s *service) measure(r *request) {
 	// One that took much longer than others had lost its processor, more likely than not.
 	took := min(r.call.Ended-r.call.Began, 4*s.cost+2_000)
 	s.cost += (took - s.cost) / 8
 }
 
-// release takes back the memory of a request that has been answered. Preconditions: the queue
+// release takes back the memory of a request that has been answered. Preconditions: the session
 // is locked.
 func (s *service) release(r *request) {
 	s.free = append(s.free, r)
@@ -228,7 +229,7 @@ func (s *service) release(r *request) {
 }
 
 // helpMore wakes or starts another worker when so much is left, after w took a request, that it
-// is worth it. Preconditions: the queue is locked.
+// is worth it. Preconditions: the session is locked.
 func (s *service) helpMore(w *worker) {
 	s.monitor.poke()
 	w.left = int64(s.q.Seen())
@@ -241,12 +242,12 @@ func (s *service) helpMore(w *worker) {
 }
 
 // attended reports whether somebody looks at the ring, or executes and is soon done.
-// Preconditions: the queue is locked.
+// Preconditions: the session is locked.
 func (s *service) attended() bool {
 	return s.looking || s.running > 0 && s.cost < slowCost
 }
 
-// help sees to it that another thread looks at the ring. Preconditions: the queue is locked.
+// help sees to it that another thread looks at the ring. Preconditions: the session is locked.
 func (s *service) help() {
 	switch {
 	case s.stopping || s.q.Broken() || s.looking || s.coming > 0:
@@ -261,7 +262,7 @@ func (s *service) help() {
 }
 
 // rouse has a parked worker, or a new one, look for work. It reports false if there is
-// none, and may be no more. Preconditions: the queue is locked.
+// none, and may be no more. Preconditions: the session is locked.
 func (s *service) rouse() bool {
 	if n := len(s.idle); n > 0 {
 		w := s.idle[n-1]
@@ -278,20 +279,20 @@ func (s *service) rouse() bool {
 }
 
 // enableKick asks for kicks and reports whether a chain came before that took effect.
-// Preconditions: the queue is locked.
+// Preconditions: the session is locked.
 func (s *service) enableKick() (pending bool) {
 	s.kicks = true
 	return s.q.EnableKick()
 }
 
-// disableKick asks for no kicks: somebody looks at the ring without. Preconditions: the queue
+// disableKick asks for no kicks: somebody looks at the ring without. Preconditions: the session
 // is locked.
 func (s *service) disableKick() {
 	s.kicks = false
 	s.q.DisableKick()
 }
 
-// wait waits for a request, or the kick. Preconditions: the queue is locked, s.attended is false, fewer
+// wait waits for a request, or the kick. Preconditions: the session is locked, s.attended is false, fewer
 // than maxAsleep are asleep.
 func (s *service) wait(w *worker) {
 	if w.clock()-w.scheduled > timeSlice {
@@ -313,7 +314,7 @@ func (s *service) wait(w *worker) {
 }
 
 // sleep waits for the kick, which the driver has been asked for, or will be by somebody else when
-// there is need. Preconditions: the queue is locked.
+// there is need. Preconditions: the session is locked.
 func (s *service) sleep(w *worker) {
 	began := w.clock()
 	s.asleep++
@@ -325,7 +326,7 @@ func (s *service) sleep(w *worker) {
 	s.disableKick()
 }
 
-// park puts a worker to sleep until there is something for it. Preconditions: the queue is locked.
+// park puts a worker to sleep until there is something for it. Preconditions: the session is locked.
 func (s *service) park(w *worker) {
 	s.idle = append(s.idle, w)
 	w.away(w.parked.sleep)
@@ -334,14 +335,14 @@ func (s *service) park(w *worker) {
 
 // flush tells the driver of the replies that it has not been told of.
 func (s *service) flush() {
-	s.q.Lock()
+	s.session.Lock()
 	call := s.takeCall()
 	s.unlock()
 	s.makeCall(call)
 }
 
 // takeCall says how the driver is to be told of the replies that it has not been told of, which
-// makeCall does when the queue is not locked. Preconditions: the queue is locked.
+// makeCall does when the session is not locked. Preconditions: the session is locked.
 func (s *service) takeCall() call {
 	if !s.teller.any() {
 		return callNone
@@ -356,7 +357,7 @@ func (s *service) makeCall(c call) {
 }
 
 // publish gives a chain back with a reply of n bytes, which can be ninep.Fault. Preconditions: the
-// queue is locked.
+// session is locked.
 func (s *service) publish(r *request, n int) {
 	if n == ninep.Fault {
 		s.q.Break(errGuestMemory)
@@ -370,13 +371,13 @@ func (s *service) publish(r *request, n int) {
 func (s *service) WillBlock(c *ninep.Call) {
 	s.flush()
 	s.d.stats.Blocked.Add(1)
-	s.q.Lock()
+	s.session.Lock()
 	defer s.unlock()
 	s.blocked(c.Cookie.(*request).worker)
 }
 
 // blocked counts a worker as not running, and sees to it that the ring is looked at.
-// Preconditions: the queue is locked.
+// Preconditions: the session is locked.
 func (s *service) blocked(w *worker) {
 	if w.running || w.long {
 		w.setRunning(false)
@@ -387,7 +388,7 @@ func (s *service) blocked(w *worker) {
 
 // handOver sees to it that another worker looks at the ring after one was found to take long,
 // unless so many are at work that it would only take a processor from them.
-// Preconditions: the queue is locked.
+// Preconditions: the session is locked.
 func (s *service) handOver() {
 	if s.running+s.long <= s.maxRunning {
 		s.help()
@@ -396,7 +397,7 @@ func (s *service) handOver() {
 
 // Resume implements ninep.Transport: some worker executes the request.
 func (s *service) Resume(c *ninep.Call) {
-	s.q.Lock()
+	s.session.Lock()
 	defer s.unlock()
 	s.resumed = append(s.resumed, c.Cookie.(*request))
 	if !s.rouse() {
@@ -406,7 +407,7 @@ func (s *service) Resume(c *ninep.Call) {
 }
 
 // takeResumed returns a request that is to be executed once more, nil if there is none.
-// Preconditions: the queue is locked.
+// Preconditions: the session is locked.
 func (s *service) takeResumed() *request {
 	if len(s.resumed) == 0 {
 		return nil
@@ -420,13 +421,16 @@ func (s *service) takeResumed() *request {
 func (s *service) Complete(c *ninep.Call, n int) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the goroutine may be anyone's
 	r := c.Cookie.(*request)
-	s.q.Lock()
+	s.session.Lock()
 	s.publish(r, n)
 	call := s.takeCall()
+	flushed := s.session.EndLocked(c)
 	s.unlock()
 	s.makeCall(call)
-	s.session.End(c)
-	s.q.Lock()
+	if flushed {
+		s.session.EndFlushed(c)
+	}
+	s.session.Lock()
 	defer s.unlock()
 	s.release(r)
 }
@@ -436,7 +440,7 @@ type counters struct{ chains, bad, kicks, interrupts uint64 }
 
 // collect adds what the queue counted since the last time to the device's counters.
 func (s *service) collect() {
-	s.q.Lock()
+	s.session.Lock()
 	defer s.unlock()
 	qs, ds := s.q.Stats(), &s.d.stats
 	now := counters{s.q.Chains(), qs.BadChains.Load(), qs.Kicks.Load(), qs.Interrupts.Load()}

@@ -15,7 +15,7 @@ import (
 // one that takes the device's processor for that waits for it anyway, and is told late.
 // Which it is shows when it is told: the thread that tells it is still there, or was preempted.
 type teller struct {
-	// Under the queue's lock.
+	// Under the session's lock.
 	unsent int    // replies since the driver was last told
 	since  int64  // when the first of them was ready, by ninep.Nanotime
 	told   uint32 // times that it was told

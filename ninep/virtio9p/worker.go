@@ -33,7 +33,7 @@ type worker struct {
 	tid    int // of the kernel
 	parked parking
 
-	// Under the queue's lock.
+	// Under the session's lock.
 	running bool    // counted in service.running
 	long    bool    // counted in service.long
 	stuck   bool    // the monitor found the present operation to take long
@@ -55,7 +55,7 @@ func (w *worker) run() {
 	runtime.LockOSThread()
 	debug.SetPanicOnFault(true)
 	s := w.s
-	w.tid = unix.Gettid() // for who sees, under the queue's lock, that it executes
+	w.tid = unix.Gettid() // for who sees, under the session's lock, that it executes
 	var r *request
 	n := ninep.Deferred
 	for {
@@ -74,7 +74,7 @@ func (w *worker) run() {
 // to end: the queue stops, or enough others are idle.
 func (w *worker) next(last *request, n int) *request {
 	s := w.s
-	s.q.Lock()
+	s.session.Lock()
 	w.come()
 	w.now = 0
 	if n != ninep.Deferred {
@@ -90,12 +90,12 @@ func (w *worker) next(last *request, n int) *request {
 	return r
 }
 
-// done is the end of a request. Preconditions: the queue is locked.
+// done is the end of a request. Preconditions: the session is locked.
 func (w *worker) done(r *request, n int) {
 	s := w.s
 	s.publish(r, n)
-	if !s.session.EndQuietly(r.call) {
-		w.away(func() { s.session.End(r.call) })
+	if s.session.EndLocked(r.call) {
+		w.away(func() { s.session.EndFlushed(r.call) })
 	}
 	w.now = r.call.Ended
 	if w.running || w.stuck {
@@ -104,7 +104,7 @@ func (w *worker) done(r *request, n int) {
 	s.release(r)
 }
 
-// take returns the next request to execute, as next does. Preconditions: the queue is locked.
+// take returns the next request to execute, as next does. Preconditions: the session is locked.
 func (w *worker) take() *request {
 	s := w.s
 	w.setRunning(false)
@@ -151,25 +151,25 @@ func (w *worker) take() *request {
 	}
 }
 
-// away runs what may take long, a system call, while the queue is not locked. Preconditions: it
+// away runs what may take long, a system call, while the session is not locked. Preconditions: it
 // is.
 func (w *worker) away(f func()) {
 	w.s.unlock()
 	f()
-	w.s.q.Lock()
+	w.s.session.Lock()
 	w.now = 0
 }
 
 // soonBack is away for a moment only, even if the driver takes this processor meanwhile: who finds
 // then that its operation blocks need not have another worker look at the ring. Preconditions:
-// the queue is locked.
+// the session is locked.
 func (w *worker) soonBack(f func()) {
 	w.s.coming++
 	w.away(f)
 	w.s.coming--
 }
 
-// newSlice has Go's scheduler begin a new time slice. Preconditions: the queue is locked.
+// newSlice has Go's scheduler begin a new time slice. Preconditions: the session is locked.
 func (w *worker) newSlice() {
 	w.soonBack(runtime.Gosched)
 	w.scheduled = w.clock()

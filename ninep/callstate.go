@@ -40,6 +40,14 @@ type callState struct {
 	gone       bool            // no reply could be: there was no memory
 	bytes      uint64          // of payload that was moved
 
+	// fid is that by which the message's first field of this kind goes, with a reference: from Begin,
+	// or else from when it is first looked at, to End. It costs no lock, for both are under one.
+	fid    *fid
+	clunks bool // letGo gives fid up
+	alone  bool // and that is the only reference
+	ending *fid // it was the last reference: EndRest ends it
+	second *fid // of those that have two, with a reference, until letGo
+
 	dec, enc coder
 	held     [2]heldFID
 	nheld    int
@@ -61,7 +69,7 @@ type callState struct {
 	scratch [scratchSize]byte
 }
 
-// heldFID is a fid that the request keeps from going away, and how its mu is held.
+// heldFID is a fid whose mu the request holds, and how.
 type heldFID struct {
 	f  *fid
 	as class
@@ -100,12 +108,11 @@ func (c *Call) ended(n int) int {
 	return n
 }
 
-// keep takes the reference to f, and its mu for the class.
+// keep takes f's mu for the class.
 func (st *callState) keep(f *fid, as class) {
-	switch as {
-	case exclusive:
+	if as == exclusive {
 		f.mu.Lock()
-	case shared:
+	} else {
 		f.mu.RLock()
 	}
 	st.held[st.nheld] = heldFID{f, as}

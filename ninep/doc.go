@@ -29,11 +29,10 @@
 //	Session.resetMu
 //	  fid.mu, by ascending number (class of the operation: shared or exclusive)
 //	    whatever the Backend locks
-//	      Session.mu (order of requests, calls in flight, flush waiters; the transport's too)
+//	      Session.mu (order of requests, calls in flight, flush waiters, fids; the transport's too)
 //	        Session.callsMu
-//	      fid shard
 //
-// Nothing is called while one of the last three is held, but by the transport. Neither they nor
+// Nothing is called while one of the last two is held, but by the transport. Neither they nor
 // resetMu are held while the peer's memory is touched, but Session.mu while a header is copied; a
 // fid.mu is, and is released by defer.
 //

@@ -4,7 +4,6 @@ package ninep
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"vhost-user-9p/ninep/reuse"
 )
@@ -43,7 +42,7 @@ type fid struct {
 	file File // nil for fidXattrRead
 	more *fidExtra
 
-	refs atomic.Int32 // the table's, and one for each request; 1 of what is in fidPool
+	refs int32 // the table's, and one for each request; guarded by Session.mu
 	id   uint32
 	uid  uint32 // of the attach that the fid descends from
 	kind fidKind
@@ -60,17 +59,10 @@ type fidExtra struct {
 // fidPool takes the allocation out of Twalk and Tclunk.
 var fidPool reuse.Pool[fid]
 
-// alone reports whether the caller's reference to f, which is not in the table, is the only one:
-// then nobody else can get one.
-func (f *fid) alone() bool { return f.refs.Load() == 1 }
-
 // newFID returns a fid that is in no table yet, with one reference. t may be nil.
 func newFID(t *Thread, id, uid uint32, kind fidKind, file File) *fid {
 	f := fidPool.Get(t.fidList())
-	if f.refs.Load() == 0 { // a new one
-		f.refs.Store(1)
-	}
-	f.id, f.uid, f.kind, f.file = id, uid, kind, file
+	f.refs, f.id, f.uid, f.kind, f.file = 1, id, uid, kind, file
 	return f
 }
 

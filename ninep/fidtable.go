@@ -2,67 +2,41 @@
 
 package ninep
 
-import (
-	"sync"
-	"sync/atomic"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// fidShards is the number of parts of the table. Linux numbers fids densely from
-// 0, so that the low bits spread them evenly.
+// fidShards is the number of parts of the table, so that a part that grows is soon done: s is
+// locked meanwhile. Linux numbers fids densely from 0, so that the low bits spread them evenly.
 const fidShards = 64
 
+// fidTable is guarded by Session.mu.
 type fidTable struct {
-	shards [fidShards]fidShard
-	live   atomic.Int64
-	max    int64 // 0: no limit
+	shards [fidShards]fidSet
+	live   int
+	max    int // 0: no limit
 }
 
-type fidShard struct {
-	mu   sync.Mutex
-	fids fidSet
-	_    [24]byte // a cache line each
-}
-
-func (t *fidTable) shard(id uint32) *fidShard { return &t.shards[id%fidShards] }
+func (t *fidTable) shard(id uint32) *fidSet { return &t.shards[id%fidShards] }
 
 // get returns the fid with a reference for the caller, nil if there is none.
 func (t *fidTable) get(id uint32) *fid {
-	sh := t.shard(id)
-	sh.mu.Lock()
-	f := sh.fids.get(id)
+	f := t.shard(id).get(id)
 	if f != nil {
-		f.refs.Add(1)
+		f.refs++
 	}
-	sh.mu.Unlock()
 	return f
 }
 
-// insert enters f under f.id, to which the caller's reference passes. It fails if
-// the number is in use, or if the session has been reset since the request came:
-// want are its terms at that time. (A reset replaces the terms before it
-// empties the shards, so what gets in before is swept out.)
-func (t *fidTable) insert(f *fid, want *terms, current *atomic.Pointer[terms]) error {
-	if n := t.live.Add(1); t.max > 0 && n > t.max {
-		t.live.Add(-1)
-		return unix.ENFILE
-	}
+// insert enters f under f.id, to which the caller's reference passes, unless the number is in use.
+func (t *fidTable) insert(f *fid) error {
 	sh := t.shard(f.id)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	var err error
 	switch {
-	case f.id == NoFID || sh.fids.get(f.id) != nil:
-		err = unix.EINVAL // QEMU's answer to a newfid that is in use
-	case current.Load() != want:
-		err = unix.EIO
+	case t.max > 0 && t.live >= t.max:
+		return unix.ENFILE
+	case f.id == NoFID || sh.get(f.id) != nil:
+		return unix.EINVAL // QEMU's answer to a newfid that is in use
 	}
-	if err != nil {
-		t.live.Add(-1)
-		return err
-	}
-	sh.fids.add(f)
+	sh.add(f)
+	t.live++
 	return nil
 }
 
@@ -70,32 +44,19 @@ func (t *fidTable) insert(f *fid, want *terms, current *atomic.Pointer[terms]) e
 // stands for. The table's reference passes to the caller.
 func (t *fidTable) remove(id uint32, only *fid) *fid {
 	sh := t.shard(id)
-	sh.mu.Lock()
-	f := sh.fids.get(id)
+	f := sh.get(id)
 	if f == nil || only != nil && f != only {
-		sh.mu.Unlock()
 		return nil
 	}
-	sh.fids.remove(f)
-	sh.mu.Unlock()
-	t.live.Add(-1)
+	sh.remove(f)
+	t.live--
 	return f
 }
 
-// removeAll empties the table and calls drop, with the table's reference, for
-// each fid that was in it.
-func (t *fidTable) removeAll(drop func(*fid)) {
-	for i := range t.shards {
-		sh := &t.shards[i]
-		sh.mu.Lock()
-		fids := sh.fids
-		sh.fids = fidSet{}
-		sh.mu.Unlock()
-		t.live.Add(-int64(fids.count))
-		for _, f := range fids.slots {
-			if f != nil {
-				drop(f)
-			}
-		}
-	}
+// removeAll empties the table, and returns what was in it, with the table's references.
+func (t *fidTable) removeAll() [fidShards]fidSet {
+	all := t.shards
+	t.shards = [fidShards]fidSet{}
+	t.live = 0
+	return all
 }

@@ -39,7 +39,6 @@ func (s *Session) lock(c *Call) (int, error) {
 	status, err := f.file.Lock(c, &st.lock)
 	if st.asked {
 		// The wait needs the fid, but not its mu: others go on using it.
-		f.refs.Add(1)
 		st.park.fid = f
 		return waitLock, nil
 	}

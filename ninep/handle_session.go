@@ -78,9 +78,14 @@ func (s *Session) attach(c *Call) (int, error) {
 
 // enter puts a new fid into the table, or ends it if that cannot be.
 func (s *Session) enter(c *Call, f *fid) error {
-	err := s.fids.insert(f, c.state.terms, &s.terms)
+	s.mu.Lock()
+	var err error = unix.EIO // the session has been reset since the request came
+	if s.terms.Load() == c.state.terms {
+		err = s.fids.insert(f)
+	}
+	s.mu.Unlock()
 	if err != nil {
-		s.drop(c.Thread, f)
+		s.end(c.Thread, f)
 	}
 	return err
 }
@@ -154,18 +159,21 @@ func (s *Session) clunk(c *Call) (int, error) {
 	if m.fields(c.state.decoder()); !c.state.dec.exact() {
 		return 0, errMalformed
 	}
+	st := &c.state
+	s.mu.Lock()
 	f := s.fids.remove(m.FID, nil)
+	st.alone = f != nil && f.refs == 1 // and nobody can find it any more
+	s.mu.Unlock()
 	if f == nil {
 		// The Linux client does this after a short Rwalk, for the newfid that it
 		// did not get. It means nothing.
 		return 0, unix.EBADF
 	}
 	// The table's reference becomes the request's.
-	as := shared
-	if f.alone() {
-		as = classNone
+	st.fid, st.clunks = f, true
+	if !st.alone {
+		st.keep(f, shared)
 	}
-	c.state.keep(f, as)
 	c.UID = f.uid
 	s.release(func(w *Call) bool { return w.state.park.fid == f })
 	if f.kind == fidXattrWrite {
@@ -184,12 +192,14 @@ func (s *Session) remove(c *Call) (int, error) {
 		return 0, errMalformed
 	}
 	f, err := s.hold(c, m.FID)
-	if c.state.nheld != 0 {
-		held := c.state.held[0].f
+	if st := &c.state; st.nheld != 0 {
 		defer func() {
-			if s.fids.remove(m.FID, held) != nil {
-				s.drop(c.Thread, held) // the table's reference; the request's is left
+			s.mu.Lock()
+			if s.fids.remove(m.FID, st.fid) != nil {
+				st.fid.refs-- // the table's; the request's is left
 			}
+			s.mu.Unlock()
+			st.clunks = true
 		}()
 	}
 	switch {

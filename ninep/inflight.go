@@ -86,9 +86,14 @@ func (s *Session) parkFlush(c *Call) int {
 	return Deferred
 }
 
-// EndFlushed completes the Tflushes that waited for the end of a request. The transport must not
-// hold a lock that Transport.Complete takes.
-func (s *Session) EndFlushed(c *Call) {
+// EndRest is the rest of End, when s is not locked: it completes the Tflushes that waited for the
+// request, and ends the fid that it was the last to use. The transport must not hold a lock that
+// Transport.Complete takes.
+func (s *Session) EndRest(c *Call) {
+	if f := c.state.ending; f != nil {
+		c.state.ending = nil
+		s.end(nil, f)
+	}
 	s.mu.Lock()
 	waiting := c.state.park.flushers
 	c.state.park.flushers = flushList{}
@@ -177,9 +182,7 @@ func (c *Call) FinishLock(status LockStatus, err error) {
 	if !silent {
 		n = s.guarded(c, func() int { return s.answerLock(c, status, err) })
 	}
-	f := p.fid
 	p.fid = nil
-	s.drop(nil, f)
 	c.Transport.Complete(c, c.ended(n))
 }
 
@@ -202,9 +205,7 @@ func (s *Session) parkLock(c *Call) int {
 		p.state, p.cancel = parkNone, nil
 		status, err := p.status, p.err
 		s.mu.Unlock()
-		f := p.fid
 		p.fid = nil
-		s.drop(c.Thread, f)
 		return c.ended(s.guarded(c, func() int { return s.answerLock(c, status, err) }))
 	}
 	return s.park(c)

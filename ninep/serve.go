@@ -3,6 +3,7 @@
 package ninep
 
 import (
+	"encoding/binary"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +34,10 @@ func (s *Session) BeginLocked(c *Call) {
 	st.terms = s.terms.Load()
 	st.failed, st.resumed, st.bytes = false, false, 0
 	s.readHeader(c)
+	st.op = &ops[opIndex[st.typ]]
+	if st.op.class != classNone && st.copied >= headerSize+4 {
+		st.fid = s.fids.get(binary.LittleEndian.Uint32(st.scratch[headerSize:]))
+	}
 	s.begun++
 	st.seq = s.begun
 	st.park.busy = true
@@ -88,8 +93,7 @@ func (s *Session) run(c *Call) (n int) {
 // dispatch does all that the operations have in common, and then the operation.
 func (s *Session) dispatch(c *Call) (int, error) {
 	st := &c.state
-	o := &ops[opIndex[st.typ]]
-	st.op = o
+	o := st.op
 	switch {
 	case st.fault:
 		return Fault, nil
@@ -185,17 +189,24 @@ func isFault(r any) bool {
 // after that, and must not hold a lock here that Transport.Complete takes.
 func (s *Session) End(c *Call) {
 	s.Lock()
-	flushed := s.EndLocked(c)
+	more := s.EndLocked(c)
 	s.Unlock()
-	if flushed {
-		s.EndFlushed(c)
+	if more {
+		s.EndRest(c)
 	}
 }
 
-// EndLocked is End while s is locked, but for Tflushes: it reports whether there are any, for
-// EndFlushed when s is not locked any more.
-func (s *Session) EndLocked(c *Call) (flushed bool) {
+// EndLocked is End while s is locked, as far as that can be: it reports whether EndRest is to be
+// called when s is not locked any more, and before c is used again.
+func (s *Session) EndLocked(c *Call) (more bool) {
 	s.stats.count(c)
-	c.state.park.busy = false
-	return c.state.park.flushed.Load()
+	st := &c.state
+	st.park.busy = false
+	if f := st.fid; f != nil {
+		st.fid = nil
+		if f.refs--; f.refs == 0 {
+			st.ending = f
+		}
+	}
+	return st.ending != nil || st.park.flushed.Load()
 }

@@ -80,7 +80,6 @@ type Session struct {
 	log *slog.Logger
 
 	terms atomic.Pointer[terms]
-	fids  fidTable
 	xattr atomic.Int64 // bytes that count against MaxXattrBytes
 
 	muffle muffler
@@ -91,6 +90,7 @@ type Session struct {
 	// mu guards the fields below, and those of each callState that say so. See Lock.
 	mu         sync.Mutex
 	begun      uint64 // requests: the seq of the last
+	fids       fidTable
 	stats      sessionStats
 	parked     atomic.Int32 // Tlocks that wait; written under mu
 	drained    uint64       // no request up to this seq may wait
@@ -130,7 +130,7 @@ func NewSession(cfg Config) *Session {
 		cfg.Logger = slog.Default()
 	}
 	s := &Session{cfg: cfg, log: cfg.Logger, maxWaiting: DefaultMaxWaiting}
-	s.fids.max = int64(max(cfg.MaxFIDs, 0))
+	s.fids.max = max(cfg.MaxFIDs, 0)
 	s.terms.Store(noTerms())
 	return s
 }
@@ -178,7 +178,16 @@ func (s *Session) reset(next *terms, seq uint64) {
 	// Until the end of this, requests find no version agreed to.
 	s.terms.Store(noTerms())
 	s.release(func(c *Call) bool { return c.state.seq <= seq })
-	s.fids.removeAll(func(f *fid) { s.drop(nil, f) })
+	s.mu.Lock()
+	all := s.fids.removeAll()
+	s.mu.Unlock()
+	for i := range all {
+		for _, f := range all[i].slots {
+			if f != nil {
+				s.drop(nil, f)
+			}
+		}
+	}
 	s.cfg.Backend.Reset()
 	s.terms.Store(next)
 }
@@ -190,7 +199,7 @@ func (s *Session) hold(c *Call, id uint32) (*fid, error) {
 }
 
 func (s *Session) holdAs(c *Call, id uint32, as class) (*fid, error) {
-	f := s.fids.get(id)
+	f := s.first(c, id)
 	if f == nil {
 		return nil, unix.EBADF
 	}
@@ -202,6 +211,17 @@ func (s *Session) holdAs(c *Call, id uint32, as class) (*fid, error) {
 	return f, nil
 }
 
+// first returns c's fid, whose number is id, nil if there is none.
+func (s *Session) first(c *Call, id uint32) *fid {
+	st := &c.state
+	if st.fid == nil { // nor was there when the request came
+		s.mu.Lock()
+		st.fid = s.fids.get(id)
+		s.mu.Unlock()
+	}
+	return st.fid
+}
+
 // holdPair does so for two fids, the second of which is a file of the tree that is
 // taken shared. All requests lock in the order of the numbers, so that no circle
 // of them can wait for each other.
@@ -210,13 +230,11 @@ func (s *Session) holdPair(c *Call, id, id2 uint32) (f, g *fid, err error) {
 		f, err = s.hold(c, id)
 		return f, f, err
 	}
-	f, g = s.fids.get(id), s.fids.get(id2)
-	if f == nil || g == nil {
-		for _, h := range [...]*fid{f, g} {
-			if h != nil {
-				s.drop(c.Thread, h)
-			}
-		}
+	s.mu.Lock()
+	g = s.fids.get(id2)
+	s.mu.Unlock()
+	c.state.second = g
+	if f = s.first(c, id); f == nil || g == nil {
 		return nil, nil, unix.EBADF
 	}
 	if id < id2 {
@@ -237,29 +255,43 @@ func (s *Session) holdPair(c *Call, id, id2 uint32) (f, g *fid, err error) {
 func (s *Session) letGo(c *Call) {
 	st := &c.state
 	for i := range st.held[:st.nheld] {
-		switch h := &st.held[i]; h.as {
-		case exclusive:
+		if h := &st.held[i]; h.as == exclusive {
 			h.f.mu.Unlock()
-		case shared:
+		} else {
 			h.f.mu.RUnlock()
 		}
-	}
-	for i := range st.held[:st.nheld] {
-		s.drop(c.Thread, st.held[i].f)
 		st.held[i].f = nil
 	}
 	st.nheld = 0
+	if f := st.second; f != nil {
+		st.second = nil
+		s.drop(c.Thread, f)
+	}
+	if !st.clunks {
+		return
+	}
+	f, alone := st.fid, st.alone
+	st.fid, st.clunks, st.alone = nil, false, false
+	if alone {
+		s.end(c.Thread, f)
+	} else {
+		s.drop(c.Thread, f)
+	}
 }
 
 // drop gives a reference to f back, and ends f if it was the last. t may be nil.
 func (s *Session) drop(t *Thread, f *fid) {
-	// Whoever has the only one needs no atomic instruction: nobody else can find f.
-	if !f.alone() {
-		if f.refs.Add(-1) != 0 {
-			return
-		}
-		f.refs.Store(1)
+	s.mu.Lock()
+	f.refs--
+	last := f.refs == 0
+	s.mu.Unlock()
+	if last {
+		s.end(t, f)
 	}
+}
+
+// end ends f, to which there is no reference any more but the caller's. t may be nil.
+func (s *Session) end(t *Thread, f *fid) {
 	if f.more != nil {
 		s.xattr.Add(-f.more.xattr.charge)
 		f.more = nil

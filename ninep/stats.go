@@ -80,7 +80,6 @@ type OpStats struct {
 func (s *Session) Stats() Snapshot {
 	snap := Snapshot{
 		Ops:           make([]OpStats, len(ops)),
-		FIDs:          int(s.fids.live.Load()),
 		Panics:        s.stats.panics.Load(),
 		UnknownErrors: s.stats.failed.Load(),
 	}
@@ -89,6 +88,7 @@ func (s *Session) Stats() Snapshot {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	snap.FIDs = s.fids.live
 	snap.Faults = s.stats.faults
 	for i := range ops {
 		o := &s.stats.ops[i]

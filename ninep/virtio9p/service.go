@@ -424,11 +424,11 @@ func (s *service) Complete(c *ninep.Call, n int) {
 	s.session.Lock()
 	s.publish(r, n)
 	call := s.takeCall()
-	flushed := s.session.EndLocked(c)
+	more := s.session.EndLocked(c)
 	s.unlock()
 	s.makeCall(call)
-	if flushed {
-		s.session.EndFlushed(c)
+	if more {
+		s.session.EndRest(c)
 	}
 	s.session.Lock()
 	defer s.unlock()

@@ -95,7 +95,7 @@ func (w *worker) done(r *request, n int) {
 	s := w.s
 	s.publish(r, n)
 	if s.session.EndLocked(r.call) {
-		w.away(func() { s.session.EndFlushed(r.call) })
+		w.away(func() { s.session.EndRest(r.call) })
 	}
 	w.now = r.call.Ended
 	if w.running || w.stuck {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,14 +86,8 @@ type desc struct {
 }
 
 func (t descTable) desc(i int) desc {
-	p := &t[i]
-	last := atomic.LoadUint32(&p[3])
-	return desc{
-		addr:  uint64(atomic.LoadUint32(&p[1]))<<32 | uint64(atomic.LoadUint32(&p[0])),
-		len:   atomic.LoadUint32(&p[2]),
-		flags: uint16(last),
-		next:  uint16(last >> 16),
-	}
+	addr, rest := t.load(i)
+	return desc{addr: addr, len: uint32(rest), flags: uint16(rest >> 32), next: uint16(rest >> 48)}
 }
 
 // walker collects the descriptors of one chain.
@@ -171,7 +164,7 @@ func (w *walker) indirectTable(d desc, limit int) (descTable, error) {
 		return nil, fmt.Errorf("%w: %d bytes", errIndirectLength, d.len)
 	}
 	if r := w.region(d.addr); r != nil {
-		if b := r.at(d.addr); len(b) >= int(d.len) && shared(b).aligned(4) {
+		if b := r.at(d.addr); len(b) >= int(d.len) && shared(b).aligned(descAlign) {
 			return shared(b[:d.len]).descTable(), nil
 		}
 	}

@@ -81,7 +81,7 @@ func newPackedRing(mem *Memory, cfg *Config) (*packedRing, error) {
 		eventIdx:  cfg.Features.Has(FeatureEventIdx),
 		descGuest: mem.guestAddr(cfg.DescAddr),
 	}
-	desc, err := mem.part("descriptor ring", cfg.DescAddr, descSize*uint64(p.size), 4)
+	desc, err := mem.part("descriptor ring", cfg.DescAddr, descSize*uint64(p.size), descAlign)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (p *packedRing) base() uint32 {
 }
 
 // flags reads the flags of one descriptor.
-func (p *packedRing) flags(index uint32) uint16 { return uint16(p.desc.load(int(index), 3) >> 16) }
+func (p *packedRing) flags(index uint32) uint16 { return uint16(p.desc.loadRest(int(index)) >> 48) }
 
 // available reports whether flags say that the driver made the descriptor at a place available
 // (2.8.1): AVAIL is the wrap counter, and USED is not.
@@ -314,7 +314,7 @@ func (q *Queue) pushPacked(c *Chain, written int, log *Log) {
 	p := q.packed
 	at := p.used
 	index, wrap := p.index(at)
-	var flags uint32
+	var flags uint64
 	if wrap != 0 {
 		flags = descAvail | descUsed
 	}
@@ -324,8 +324,7 @@ func (q *Queue) pushPacked(c *Chain, written int, log *Log) {
 	// Before the driver can see it: what it makes available then is not in flight any more.
 	p.used = p.after(at, c.descs)
 	p.done += uint64(c.descs)
-	p.desc.put(int(index), 2, uint32(written))
-	p.desc.store(int(index), 3, flags<<16|uint32(c.head))
+	p.desc.storeRest(int(index), flags<<48|uint64(c.head)<<32|uint64(uint32(written)))
 	if log != nil {
 		if q.logUsed {
 			log.Mark(p.descGuest+descSize*uint64(index)+8, 8)

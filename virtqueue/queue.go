@@ -161,7 +161,7 @@ func NewQueue(mem *Memory, cfg Config) (q *Queue, err error) {
 
 func (q *Queue) setUpSplit(mem *Memory, cfg *Config) (err error) {
 	size := uint64(cfg.Size)
-	desc, err := mem.part("descriptor table", cfg.DescAddr, descSize*size, 4)
+	desc, err := mem.part("descriptor table", cfg.DescAddr, descSize*size, descAlign)
 	if err != nil {
 		return err
 	}

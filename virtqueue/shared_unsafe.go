@@ -76,22 +76,30 @@ func (s shared) or(off int, bits byte) {
 	atomic.OrUint32((*uint32)(unsafe.Add(p, -int(uintptr(p)&3))), uint32(bits)<<shift)
 }
 
-// descTable is a table of descriptors in shared memory, each of them four words.
-type descTable [][descSize / 4]uint32
+// descTable is a table of descriptors in shared memory, each of them two words of 64 bits: the
+// address, and all the rest.
+type descTable [][2]uint64
 
-// descTable returns s as a table of descriptors. Preconditions: s is aligned to 4 bytes.
+// descAlign is the alignment of a descTable, which is half of what the specification has.
+const descAlign = 8
+
+// descTable returns s as a table of descriptors. Preconditions: s is aligned to descAlign.
 func (s shared) descTable() descTable {
-	return unsafe.Slice((*[descSize / 4]uint32)(unsafe.Pointer(unsafe.SliceData(s))), len(s)/descSize)
+	return unsafe.Slice((*[2]uint64)(unsafe.Pointer(unsafe.SliceData(s))), len(s)/descSize)
 }
 
-// load reads one word of a descriptor.
-func (t descTable) load(i, word int) uint32 { return atomic.LoadUint32(&t[i][word]) }
+// load reads a descriptor.
+func (t descTable) load(i int) (addr, rest uint64) {
+	p := &t[i]
+	rest = atomic.LoadUint64(&p[1]) // first: in a packed ring it has the flags
+	return atomic.LoadUint64(&p[0]), rest
+}
 
-// store writes one word of a descriptor.
-func (t descTable) store(i, word int, v uint32) { atomic.StoreUint32(&t[i][word], v) }
+// loadRest reads the second word of a descriptor.
+func (t descTable) loadRest(i int) uint64 { return atomic.LoadUint64(&t[i][1]) }
 
-// put writes one word of a descriptor, as put32 does.
-func (t descTable) put(i, word int, v uint32) { t[i][word] = v }
+// storeRest writes it.
+func (t descTable) storeRest(i int, v uint64) { atomic.StoreUint64(&t[i][1], v) }
 
 // offset returns where in mem a pointer points to; len(mem) or more if it is not in there.
 func offset(mem []byte, p *byte) uint64 {

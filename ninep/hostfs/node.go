@@ -107,13 +107,13 @@ func (t *nodeTable) get(key *nodeKey) (n *node, cold bool, m memo) {
 	h := key.hash()
 	s := t.shard(h)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if n = s.findLocked(h, key); n != nil && !n.desc.has() {
 		cold = true
 		if !n.desc.is(busy) {
 			m = n.memo
 		}
 	}
+	s.mu.Unlock()
 	return n, cold, m
 }
 

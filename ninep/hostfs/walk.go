@@ -66,7 +66,13 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 	if e != 0 {
 		return nil, e
 	}
-	defer dir.unpin()
+	n, e := fs.stepIn(t, dir, dirFD, name, p)
+	dir.unpin()
+	return n, e
+}
+
+// stepIn is step with the directory's descriptor, and the name with a NUL.
+func (fs *FS) stepIn(t *thread, dir *node, dirFD int32, name []byte, p *byte) (*node, unix.Errno) {
 	t.suit(fs, dir)
 	now := fs.nodes.births.Load()
 	if e := statx(t, dirFD, p, statName, statxWalk); e != 0 {

@@ -82,7 +82,19 @@ func (s *Session) Serve(c *Call) int {
 // when it returns, whatever happens.
 func (s *Session) run(c *Call) (n int) {
 	defer s.rescue(c, &n)
-	n, err := s.dispatch(c)
+	st := &c.state
+	switch {
+	case st.fault:
+		return Fault
+	case !st.bad && st.park.flushed.Load() && st.op.flags&opMustRun == 0:
+		// The Tflush came before this got a thread. What has not begun has no
+		// effect, and needs no reply.
+		return 0
+	}
+	err := s.admit(c)
+	if err == nil {
+		n, err = st.op.run(s, c)
+	}
 	if err != nil {
 		n = s.refuse(c, err)
 	}
@@ -90,35 +102,29 @@ func (s *Session) run(c *Call) (n int) {
 	return n
 }
 
-// dispatch does all that the operations have in common, and then the operation.
-func (s *Session) dispatch(c *Call) (int, error) {
+// admit does all that the operations have in common.
+func (s *Session) admit(c *Call) error {
 	st := &c.state
 	o := st.op
 	switch {
-	case st.fault:
-		return Fault, nil
 	case st.bad:
-		return 0, errMalformed
-	case st.park.flushed.Load() && o.flags&opMustRun == 0:
-		// The Tflush came before this got a thread. What has not begun has no
-		// effect, and needs no reply.
-		return 0, nil
+		return errMalformed
 	case st.resumed && s.terms.Load() != st.terms:
-		return 0, unix.EBADF // the fid has gone, and its number may be another's
+		return unix.EBADF // the fid has gone, and its number may be another's
 	case st.resumed:
-		return o.run(s, c) // all that follows has been seen to
+		return nil // all that follows has been seen to
 	case !o.in.has(st.terms.dialect) && st.terms.dialect == DialectNone:
 		// There is no session, or no longer.
-		return 0, unix.EPROTO
+		return unix.EPROTO
 	case !o.in.has(st.terms.dialect) || o.run == nil:
-		return 0, unix.EOPNOTSUPP
+		return unix.EOPNOTSUPP
 	case uint32(st.size) > st.terms.msize && !o.in.has(DialectNone):
-		return 0, unix.EMSGSIZE
+		return unix.EMSGSIZE
 	case c.OutLen < o.reply:
 		// Found out now, not after the operation.
-		return 0, unix.EMSGSIZE
+		return unix.EMSGSIZE
 	case s.cfg.ReadOnly && o.flags&opChanges != 0:
-		return 0, unix.EROFS
+		return unix.EROFS
 	}
 	// All but the data of a Twrite is copied, once.
 	n := st.size
@@ -126,12 +132,12 @@ func (s *Session) dispatch(c *Call) (int, error) {
 		n = min(n, writeHeader)
 	}
 	if n > scratchSize {
-		return 0, unix.ENAMETOOLONG
+		return unix.ENAMETOOLONG
 	}
 	if at := st.copied; n > at && CopyFrom(st.scratch[at:n], c.In, at) != n-at {
-		return 0, errMalformed
+		return errMalformed
 	}
-	return o.run(s, c)
+	return nil
 }
 
 // refuse answers c with err.

@@ -41,7 +41,13 @@ func attrsOf(mask uint32) ninep.AttrMask {
 // file handle, which takes twice as long as statx.
 func (f *file) GetAttr(c *ninep.Call, mask ninep.AttrMask, attr *ninep.Attr) error {
 	t := f.thread(c)
-	if e := f.n.statx(t, statxOf(mask)); e != 0 {
+	fd, e := f.n.pin(t)
+	if e != 0 {
+		return e
+	}
+	e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxOf(mask))
+	f.n.unpin()
+	if e != 0 {
 		return e
 	}
 	stx := &t.stx

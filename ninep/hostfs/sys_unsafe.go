@@ -5,7 +5,8 @@ package hostfs
 // System calls on memory that lies in a thread, in the peer's memory or in static
 // variables. The pointers are sound because each is converted to uintptr in an
 // argument list of a function that is marked go:uintptrescapes: that keeps the
-// memory alive over the call, and off the stack, which could move. The kernel writes
+// memory alive over the call, and off the stack, which could move (or in that of
+// syscall.Syscall6, for which the compiler does the same). The kernel writes
 // at most what the types say: sizes are those of the structs, lengths those of the
 // slices.
 
@@ -55,11 +56,17 @@ func syscall3(trap, a1, a2, a3 uintptr) (uintptr, unix.Errno) {
 	return syscall6(trap, a1, a2, a3, 0, 0, 0)
 }
 
-// statx fills t.stx.
+// statx fills t.stx. It is on the way of nearly all requests, and so makes the system call itself:
+// each function that has called it costs a return that the processor predicts wrong, where the
+// kernel's own returns leave it no memory of them (Safe RET, a mitigation on AMD).
 func statx(t *thread, dirfd int32, name *byte, flags int, mask uint32) unix.Errno {
-	_, e := syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
-		uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(&t.stx)), 0)
-	return e
+	for {
+		_, _, e := syscall.Syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+			uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(&t.stx)), 0)
+		if e != unix.EINTR {
+			return e
+		}
+	}
 }
 
 // maxAgain bounds how often openat2 is tried when a rename elsewhere made the
@@ -150,25 +157,34 @@ func openError(e unix.Errno) unix.Errno {
 // openat and openat2 opened is closed by descriptors.close.
 func closeFD(fd int32) { _, _, _ = unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
-// preadv reads at off, with flags of preadv2(2).
+// preadv reads at off, with flags of preadv2(2). It makes the system call itself, as statx.
 func preadv(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
-	n, e := syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
-		uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
-	return int(n), e
+	for {
+		n, _, e := syscall.Syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
+			uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
+		if e != unix.EINTR {
+			return int(n), e
+		}
+	}
 }
 
-// pwritev writes at off. One piece, as a page is, is written in less time if the kernel need
-// not fetch the iovec.
-func pwritev(fd int32, iov []unix.Iovec, off uint64) (n int, e unix.Errno) {
-	var r uintptr
-	if len(iov) == 1 {
-		r, e = syscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(iov[0].Base)),
-			uintptr(iov[0].Len), uintptr(off), 0, 0)
-	} else {
-		r, e = syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
-			uintptr(len(iov)), uintptr(off), 0, 0)
+// pwritev writes at off. It makes the system call itself, as statx. One piece, as a page is, is
+// written in less time if the kernel need not fetch the iovec.
+func pwritev(fd int32, iov []unix.Iovec, off uint64) (int, unix.Errno) {
+	for {
+		var n uintptr
+		var e unix.Errno
+		if len(iov) == 1 {
+			n, _, e = syscall.Syscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(iov[0].Base)),
+				uintptr(iov[0].Len), uintptr(off), 0, 0)
+		} else {
+			n, _, e = syscall.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
+				uintptr(len(iov)), uintptr(off), 0, 0)
+		}
+		if e != unix.EINTR {
+			return int(n), e
+		}
 	}
-	return int(r), e
 }
 
 // skip takes the first n bytes off v.

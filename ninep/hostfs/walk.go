@@ -66,16 +66,10 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 	if e != 0 {
 		return nil, e
 	}
-	n, e := fs.stepIn(t, dir, dirFD, name, p)
-	dir.unpin()
-	return n, e
-}
-
-// stepIn is step with the directory's descriptor, and the name with a NUL.
-func (fs *FS) stepIn(t *thread, dir *node, dirFD int32, name []byte, p *byte) (*node, unix.Errno) {
 	t.suit(fs, dir)
 	now := fs.nodes.births.Load()
 	if e := statx(t, dirFD, p, statName, statxWalk); e != 0 {
+		dir.unpin()
 		return nil, e
 	}
 	// As long as a node has the inode number, no other inode can get it. So if the
@@ -83,15 +77,18 @@ func (fs *FS) stepIn(t *thread, dir *node, dirFD int32, name []byte, p *byte) (*
 	// inode that statx saw may have gone before, and left its number to another.
 	n, e := fs.known(t, dir, name)
 	if e != 0 {
+		dir.unpin()
 		return nil, e
 	}
 	if n != nil {
 		if !n.bornSince(now) && n.typ == t.stx.Mode&unix.S_IFMT {
+			dir.unpin()
 			return n, 0
 		}
 		fs.nodes.put(n)
 	}
 	fd, e := openat2(t, dirFD, p, openPath, 0, resolveName)
+	dir.unpin()
 	if e != 0 {
 		return nil, e
 	}

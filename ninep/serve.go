@@ -65,23 +65,8 @@ func (s *Session) readHeader(c *Call) {
 // Transport.Complete or another Serve that Transport.Resume asks for (which may
 // already have happened: c is not to be touched then), Fault if the peer's memory has
 // gone.
-func (s *Session) Serve(c *Call) int {
-	n := s.run(c)
-	switch n {
-	case waitLock:
-		return s.parkLock(c)
-	case waitFlush:
-		return s.parkFlush(c)
-	case waitTurn:
-		return s.parkTurn(c)
-	}
-	return c.ended(n)
-}
-
-// run is Serve as far as to the point where c may have to wait. It holds no lock
-// when it returns, whatever happens.
-func (s *Session) run(c *Call) (n int) {
-	defer s.rescue(c, &n)
+func (s *Session) Serve(c *Call) (n int) {
+	defer s.finish(c, &n)
 	st := &c.state
 	switch {
 	case st.fault:
@@ -149,20 +134,33 @@ func (s *Session) refuse(c *Call, err error) int {
 	return c.sendError(e)
 }
 
-// rescue is the one recover of the package on a request's way. An operation that
-// panicked is answered with EIO, unless it was the peer's memory that failed.
-func (s *Session) rescue(c *Call, n *int) {
-	r := recover()
-	if r == nil {
-		return
+// finish is the end of Serve, with the one recover of the package on a request's way. No lock is
+// held by then, whatever has happened, and c may have to wait.
+func (s *Session) finish(c *Call, n *int) {
+	if r := recover(); r != nil {
+		*n = s.rescue(c, r)
 	}
+	switch *n {
+	case waitLock:
+		*n = s.parkLock(c)
+	case waitFlush:
+		*n = s.parkFlush(c)
+	case waitTurn:
+		*n = s.parkTurn(c)
+	default:
+		c.ended(*n)
+	}
+}
+
+// rescue is what becomes of an operation that panicked: it is answered with EIO, unless it was the
+// peer's memory that failed.
+func (s *Session) rescue(c *Call, r any) int {
 	s.letGo(c) // what dropping a file runs has a recover of its own
 	if isFault(r) {
-		*n = Fault
-		return
+		return Fault
 	}
 	s.logPanic(c.state.op.name, r)
-	*n = s.guarded(c, func() int { return c.sendError(unix.EIO) })
+	return s.guarded(c, func() int { return c.sendError(unix.EIO) })
 }
 
 // guarded calls send, which writes to c.Out, where a fault in that memory is not

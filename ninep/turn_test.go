@@ -119,9 +119,14 @@ func TestResetEndsTurns(t *testing.T) {
 func TestTurnThatComesAtOnce(t *testing.T) {
 	l := newTurnTest(t)
 	f := l.begin(5, &Twrite{FID: 1, Data: []byte("data")})
-	if n := l.s.run(f.c); n != waitTurn {
-		t.Fatalf("run: %d", n)
+	// As Serve does, but for what comes in between.
+	if err := l.s.admit(f.c); err != nil {
+		t.Fatal(err)
 	}
+	if n, err := f.c.state.op.run(l.s, f.c); n != waitTurn || err != nil {
+		t.Fatalf("the operation: %d, %v", n, err)
+	}
+	l.s.letGo(f.c)
 	l.limiter.Set(throttle.Limits{})
 	n := l.s.parkTurn(f.c)
 	l.publish(f.c, n)

@@ -6,7 +6,7 @@ SHARE   ?=
 CMD     ?=
 ARGS    ?=
 
-.PHONY: help build demo test check lint fuzz soak bench install clean
+.PHONY: help build demo test check lint fuzz soak bench profile install clean
 
 help: ## Show this list.
 	@echo 'vhost-user-9p: a 9P server for virtual machines. Targets:'
@@ -35,6 +35,9 @@ soak: ## Run what takes longer than a test run should.
 
 bench: ## Compare the daemon with other servers, results in bench-results/; ARGS='-run Ring' (docs/performance.md).
 	@hack/bench.sh $(ARGS)
+
+profile: ## Make anew what the compiler goes by when it optimizes (cmd/vhost-user-9p/default.pgo).
+	@hack/profile.sh
 
 PREFIX ?= /usr/local
 install: build ## Install the daemon, its manual page and what lets QEMU's tools find it below PREFIX.

@@ -292,8 +292,8 @@ func (s *service) disableKick() {
 	s.q.DisableKick()
 }
 
-// wait waits for a request, or the kick. Preconditions: the session is locked, s.attended is false, fewer
-// than maxAsleep are asleep.
+// wait waits for a request, or the kick. Preconditions: the session is locked, s.attended is false,
+// fewer than maxAsleep are asleep.
 func (s *service) wait(w *worker) {
 	if w.clock()-w.scheduled > timeSlice {
 		w.newSlice()
@@ -326,7 +326,8 @@ func (s *service) sleep(w *worker) {
 	s.disableKick()
 }
 
-// park puts a worker to sleep until there is something for it. Preconditions: the session is locked.
+// park puts a worker to sleep until there is something for it. Preconditions: the session is
+// locked.
 func (s *service) park(w *worker) {
 	s.idle = append(s.idle, w)
 	w.away(w.parked.sleep)

@@ -40,13 +40,13 @@ type callState struct {
 	gone       bool            // no reply could be: there was no memory
 	bytes      uint64          // of payload that was moved
 
-	// fid is that by which the message's first field of this kind goes, with a reference: from Begin,
-	// or else from when it is first looked at, to End. It costs no lock, for both are under one.
+	// fid is what the first fid of the message stands for, with a reference: from Begin, or else
+	// from when the operation looks for it, to End. That costs no lock: both are under one.
 	fid    *fid
 	clunks bool // letGo gives fid up
-	alone  bool // and that is the only reference
-	ending *fid // it was the last reference: EndRest ends it
-	second *fid // of those that have two, with a reference, until letGo
+	alone  bool // and has the only reference
+	ending *fid // End gave up the last reference: EndRest ends it
+	second *fid // of messages that have two, with a reference, until letGo
 
 	dec, enc coder
 	held     [2]heldFID

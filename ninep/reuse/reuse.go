@@ -8,14 +8,19 @@ package reuse
 
 import "sync"
 
-// Len is how many values a List holds.
+// Len is how many values a List holds at most.
 const Len = 64
 
 // Pool keeps values of a type. The zero value is empty.
 type Pool[T any] struct{ pool sync.Pool }
 
-// List is the part of a Pool that one thread has for itself. The zero value is empty.
-type List[T any] struct{ values []*T }
+// List is the part of a Pool that one thread has for itself. It has room for as many values as the
+// thread ever wanted and did not find there: a thread that only gives back takes none from others.
+// The zero value is empty.
+type List[T any] struct {
+	values []*T
+	room   int
+}
 
 // Get returns a value as it was given back, or a zero one. l is the calling thread's; nil: it has
 // none.
@@ -26,11 +31,8 @@ func (p *Pool[T]) Get(l *List[T]) *T {
 			l.values = l.values[:last]
 			return v
 		}
+		l.room = min(l.room+1, Len)
 	}
-	return p.get()
-}
-
-func (p *Pool[T]) get() *T {
 	if v := p.pool.Get(); v != nil {
 		return v.(*T)
 	}
@@ -39,7 +41,7 @@ func (p *Pool[T]) get() *T {
 
 // Put gives v back, which the caller does not use any more. l is as with Get.
 func (p *Pool[T]) Put(l *List[T], v *T) {
-	if l == nil || len(l.values) == Len {
+	if l == nil || len(l.values) >= l.room {
 		p.pool.Put(v)
 		return
 	}

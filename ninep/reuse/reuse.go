@@ -9,7 +9,7 @@ package reuse
 import "sync"
 
 // Len is how many values a List holds at most.
-const Len = 64
+const Len = 32
 
 // Pool keeps values of a type. The zero value is empty.
 type Pool[T any] struct{ pool sync.Pool }

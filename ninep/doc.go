@@ -10,11 +10,15 @@
 // A transport takes a free Call from the session (Session.NewCall), points its
 // In and Out at the peer's memory, and calls
 //
-//	sess.Begin(c)      // in arrival order, before the next request is taken:
-//	                   // copies the header out and makes the tag known
+//	sess.Begin(c)      // in arrival order, before the next request is taken: copies the
+//	                   // header out, makes the tag known, looks up the fid
 //	n := sess.Serve(c) // on any thread; runs the operation, fills c.Out
 //	publish(c, n)      // unless n is Deferred; n 0 means: give back, no reply
-//	sess.End(c)        // completes the Tflushes that waited for c
+//	sess.End(c)        // lets go of the fid, completes the Tflushes that waited for c
+//
+// A client that acts on the reply finds the request ended: no other may begin between
+// publish and End. A transport that serves several at a time does both under the session's
+// lock, with EndLocked.
 //
 // A request whose Serve returned Deferred ends by Transport.Complete, which
 // publishes and calls End; that can happen before Serve has returned. After a

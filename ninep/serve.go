@@ -188,8 +188,8 @@ func isFault(r any) bool {
 	return ok
 }
 
-// End ends the life of the request, after the reply (if any) was published: it is counted,
-// and the Tflushes that waited for it are completed. The transport may use c again
+// End ends the life of the request, after the reply (if any) was published and before another
+// begins: it is counted, and the Tflushes that waited for it are completed. The transport may use c again
 // after that, and must not hold a lock here that Transport.Complete takes.
 func (s *Session) End(c *Call) {
 	s.Lock()

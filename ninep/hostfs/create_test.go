@@ -87,8 +87,9 @@ func TestCreateRaces(t *testing.T) {
 		paths := map[uint64]bool{}
 		for i := range 6 {
 			wg.Go(func() {
-				c, f := newCall(), r.root.clone(threadOf(r.c))
-				defer f.Close(nil)
+				c := newCall()
+				f := r.root.clone(threadOf(c))
+				defer f.Close(c.Thread)
 				if i < 3 {
 					_, err := f.Create(c, name, excl, 0o644, 0)
 					mu.Lock()

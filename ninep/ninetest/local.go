@@ -23,7 +23,6 @@ type Local struct {
 	calls chan *ninep.Call
 	jobs  chan *ninep.Call
 
-	begin   sync.Mutex     // keeps the order of Begin
 	workers sync.WaitGroup // that have not ended
 	flying  sync.WaitGroup // requests that have not ended
 }
@@ -102,10 +101,10 @@ func (l *Local) Send(req []byte, space int) (func(context.Context) ([]byte, erro
 	c.In, c.InLen = l.iovecs(append([]byte(nil), req...)), len(req)
 	c.Out, c.OutLen = l.iovecs(r.reply), space
 
-	l.begin.Lock()
-	l.sess.Begin(c)
-	l.jobs <- c
-	l.begin.Unlock()
+	l.sess.Lock()
+	l.sess.BeginLocked(c)
+	l.jobs <- c // there is room for all Calls
+	l.sess.Unlock()
 
 	return func(ctx context.Context) ([]byte, error) {
 		select {
@@ -128,8 +127,13 @@ func (l *Local) Resume(c *ninep.Call) { l.jobs <- c }
 
 // Complete implements ninep.Transport.
 func (l *Local) Complete(c *ninep.Call, n int) {
-	c.Cookie.(*localReq).done <- n
-	l.sess.End(c)
+	l.sess.Lock()
+	c.Cookie.(*localReq).done <- n // which is never waited for
+	more := l.sess.EndLocked(c)
+	l.sess.Unlock()
+	if more {
+		l.sess.EndRest(c)
+	}
 	l.calls <- c
 	l.flying.Done()
 }

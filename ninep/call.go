@@ -36,17 +36,17 @@ type Transport interface {
 	// call Serve itself, and has c served even if the transport stops.
 	Resume(c *Call)
 	// Complete publishes the reply of n bytes that now stands in c.Out (0: none;
-	// Fault: there is no memory to publish to), and calls Session.End. It may be
-	// called from any goroutine, once for each Call for which Serve returns Deferred,
-	// also before Serve has returned that, and from within Serve, End, Drain and
-	// Reset for another Call.
+	// Fault: there is no memory to publish to), and ends the request (EndLocked,
+	// EndRest). It may be called from any goroutine, once for each Call for which Serve
+	// returns Deferred, also before Serve has returned that, and from within Serve,
+	// EndRest, Drain and Reset for another Call.
 	Complete(c *Call, n int)
 }
 
 // Call is one request in execution, and the scratch memory it is decoded to.
 // Calls are reused, and none is shared between two requests at a time.
 type Call struct {
-	// Set by the transport before Session.Begin. In holds the T-message, Out the
+	// Set by the transport before BeginLocked. In holds the T-message, Out the
 	// room for the reply; both lie in the peer's memory.
 	In, Out       []unix.Iovec
 	InLen, OutLen int // sums of the lengths

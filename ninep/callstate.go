@@ -40,12 +40,12 @@ type callState struct {
 	gone       bool            // no reply could be: there was no memory
 	bytes      uint64          // of payload that was moved
 
-	// fid is what the first fid of the message stands for, with a reference: from Begin, or else
-	// from when the operation looks for it, to End. That costs no lock: both are under one.
+	// fid is what the first fid of the message stands for, with a reference: from BeginLocked,
+	// or else from when the operation looks for it, to EndLocked. That costs no lock of its own.
 	fid    *fid
 	clunks bool // letGo gives fid up
 	alone  bool // and has the only reference
-	ending *fid // End gave up the last reference: EndRest ends it
+	ending *fid // EndLocked gave up the last reference: EndRest ends it
 	second *fid // of messages that have two, with a reference, until letGo
 
 	dec, enc coder
@@ -78,7 +78,7 @@ type heldFID struct {
 // parking is what other requests and goroutines look at, together with tag and seq. Guarded
 // by Session.mu.
 type parking struct {
-	busy bool // from Begin to End
+	busy bool // from BeginLocked to EndLocked
 
 	flushed  atomic.Bool // whether there are flushers; the call itself looks at it under no lock
 	flushers flushList   // Tflushes that wait for this call to end

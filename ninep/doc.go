@@ -10,19 +10,24 @@
 // A transport takes a free Call from the session (Session.NewCall), points its
 // In and Out at the peer's memory, and calls
 //
-//	sess.Begin(c)      // in arrival order, before the next request is taken: copies the
-//	                   // header out, makes the tag known, looks up the fid
-//	n := sess.Serve(c) // on any thread; runs the operation, fills c.Out
-//	publish(c, n)      // unless n is Deferred; n 0 means: give back, no reply
-//	sess.End(c)        // lets go of the fid, completes the Tflushes that waited for c
+//	sess.Lock()
+//	sess.BeginLocked(c) // in arrival order, before the next request is taken: copies the
+//	                    // header out, makes the tag known, looks up the fid
+//	sess.Unlock()
+//	n := sess.Serve(c)  // on any thread; runs the operation, fills c.Out
+//	sess.Lock()
+//	publish(c, n)       // unless n is Deferred; n 0 means: give back, no reply
+//	more := sess.EndLocked(c)
+//	sess.Unlock()       // a client that acts on the reply finds the request ended
+//	if more {
+//		sess.EndRest(c) // completes the Tflushes that waited for c
+//	}
 //
-// A client that acts on the reply finds the request ended: no other may begin between
-// publish and End. A transport that serves several at a time does both under the session's
-// lock, with EndLocked.
+// The next request can be begun while the session is still locked for the end of the last.
 //
-// A request whose Serve returned Deferred ends by Transport.Complete, which
-// publishes and calls End; that can happen before Serve has returned. After a
-// Fault nothing can be published, and End is called all the same.
+// A request whose Serve returned Deferred ends by Transport.Complete, which publishes
+// and ends it in the same way; that can happen before Serve has returned. After a Fault
+// nothing can be published, and the request is ended all the same.
 //
 // The bytes of a message that are not payload are copied out of the peer's
 // memory once, and only the copy is looked at. The payload of Tread and Twrite

@@ -27,8 +27,7 @@ func (l *flushList) pop() *Call {
 
 // markFlushed finds the request that a Tflush of number seq means by tag, among
 // those that came before it, and marks it. It returns nil if that has ended. Where
-// two have the tag, the client knows that the older one was answered, though its
-// End has not come yet: the younger one is meant.
+// two have the tag, which no client should let happen, the younger one is meant.
 //
 // Preconditions: s.mu is held.
 func (s *Session) markFlushed(tag uint16, seq uint64) (target *Call) {
@@ -60,7 +59,7 @@ func (s *Session) inFlight() iter.Seq[*Call] {
 }
 
 // lastBegun returns the number of the last request that has begun.
-func (s *Session) lastBegun() (seq uint64) {
+func (s *Session) lastBegun() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.begun
@@ -86,7 +85,7 @@ func (s *Session) parkFlush(c *Call) int {
 	return Deferred
 }
 
-// EndRest is the rest of End, when s is not locked: it completes the Tflushes that waited for the
+// EndRest is the rest of EndLocked, when s is not locked: it completes the Tflushes that waited for the
 // request, and ends the fid that it was the last to use. The transport must not hold a lock that
 // Transport.Complete takes.
 func (s *Session) EndRest(c *Call) {

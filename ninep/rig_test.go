@@ -141,6 +141,23 @@ func iovecs(b []byte) []unix.Iovec {
 	return []unix.Iovec{v}
 }
 
+// Begin is BeginLocked of a session that is not locked.
+func (s *Session) Begin(c *Call) {
+	s.Lock()
+	defer s.Unlock()
+	s.BeginLocked(c)
+}
+
+// End is EndLocked of a session that is not locked, and EndRest.
+func (s *Session) End(c *Call) {
+	s.Lock()
+	more := s.EndLocked(c)
+	s.Unlock()
+	if more {
+		s.EndRest(c)
+	}
+}
+
 // serve is the life of one request whose reply does not come later.
 func (r *rig) serve() int {
 	r.s.Begin(r.c)

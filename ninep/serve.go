@@ -19,16 +19,9 @@ const (
 // firstCopy is how much of a message is copied together with its header: all of most.
 const firstCopy = 64
 
-// Begin takes in the request that c's In and Out describe: it copies the header,
-// and from then on a Tflush can find the tag. Begin is called in the order in
-// which the requests came.
-func (s *Session) Begin(c *Call) {
-	s.Lock()
-	defer s.Unlock()
-	s.BeginLocked(c)
-}
-
-// BeginLocked is Begin while s is locked.
+// BeginLocked takes in the request that c's In and Out describe: it copies the header,
+// and from then on a Tflush can find the tag. It is called in the order in which the
+// requests came, while s is locked.
 func (s *Session) BeginLocked(c *Call) {
 	st := &c.state
 	st.terms = s.terms.Load()
@@ -188,20 +181,9 @@ func isFault(r any) bool {
 	return ok
 }
 
-// End ends the life of the request, after the reply (if any) was published and before another
-// begins: it is counted, and the Tflushes that waited for it are completed. The transport may use c again
-// after that, and must not hold a lock here that Transport.Complete takes.
-func (s *Session) End(c *Call) {
-	s.Lock()
-	more := s.EndLocked(c)
-	s.Unlock()
-	if more {
-		s.EndRest(c)
-	}
-}
-
-// EndLocked is End while s is locked, as far as that can be: it reports whether EndRest is to be
-// called when s is not locked any more, and before c is used again.
+// EndLocked ends the life of the request, after the reply (if any) was published, and while s has
+// been locked since: it is counted, and lets go of its fid. It reports whether EndRest is to be
+// called when s is not locked any more, before the transport uses c again.
 func (s *Session) EndLocked(c *Call) (more bool) {
 	s.stats.count(c)
 	st := &c.state

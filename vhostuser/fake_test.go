@@ -142,8 +142,11 @@ func (d *fakeDevice) work(q *virtqueue.Queue, done chan struct{}) {
 		}
 		q.Lock()
 		q.Push(&c, n)
+		wanted := q.CallWanted()
 		q.Unlock()
-		q.Notify()
+		if wanted {
+			q.Call()
+		}
 	}
 }
 

@@ -8,7 +8,7 @@
 // A Region is one mapped piece of guest memory, a Memory an immutable snapshot of
 // all of them, a Queue one ring on top of a Memory. Pop fills a Chain with iovecs that
 // point at guest memory. They are a lease: valid from Pop to Push of that chain. Chains may
-// be pushed in any order; Notify tells the driver, if it wants to be told.
+// be pushed in any order; Call tells the driver, if CallWanted says that it wants to be told.
 //
 // Who takes chains, and in which order, is the device's to say, under a lock of its own most
 // likely. So that a request costs one lock and not two, that can be the Queue's (SetLock).

@@ -43,7 +43,7 @@ type packedRing struct {
 	device    shared // device area: ours
 	descGuest uint64 // guest-physical address of desc, for the dirty log
 
-	// Under Queue.mu.
+	// Under Queue.lock.
 	next     uint32 // place of the next descriptor to take
 	seen     int    // lists from there on that were seen to be available
 	event    uint32 // device area as last written

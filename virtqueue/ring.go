@@ -130,7 +130,7 @@ func (q *Queue) Arrived(position uint16) bool {
 }
 
 // Push gives a chain back with the number of bytes that were written to it, from the start
-// of Writable. The driver sees it at once, but is told by Notify. On a broken queue it does
+// of Writable. The driver sees it at once, but is told by Call. On a broken queue it does
 // nothing. The queue is locked.
 func (q *Queue) Push(c *Chain, written int) {
 	defer q.survive(nil)
@@ -186,15 +186,6 @@ func (m *Memory) logWritten(log *Log, c *Chain, n int) {
 		}
 		rest -= part
 	}
-}
-
-// Notify tells the driver of the chains pushed since it was last told, unless it does not
-// want to know, and reports whether it did.
-func (q *Queue) Notify() (told bool) {
-	q.Lock()
-	wanted := q.CallWanted()
-	q.Unlock()
-	return wanted && q.Call()
 }
 
 // Call tells the driver of the chains that were pushed, after CallWanted has said that it wants

@@ -45,6 +45,7 @@ func (f *file) GetAttr(c *ninep.Call, mask ninep.AttrMask, attr *ninep.Attr) err
 	if e != 0 {
 		return e
 	}
+	// As node.statx does: statx says why there is no function in between.
 	e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxOf(mask))
 	f.n.unpin()
 	if e != 0 {

@@ -8,8 +8,8 @@ package reuse
 
 import "sync"
 
-// Len is how many values a List holds at most.
-const Len = 32
+// maxValues is how many values a List holds at most.
+const maxValues = 32
 
 // Pool keeps values of a type. The zero value is empty.
 type Pool[T any] struct{ pool sync.Pool }
@@ -31,7 +31,7 @@ func (p *Pool[T]) Get(l *List[T]) *T {
 			l.values = l.values[:last]
 			return v
 		}
-		l.room = min(l.room+1, Len)
+		l.room = min(l.room+1, maxValues)
 	}
 	if v := p.pool.Get(); v != nil {
 		return v.(*T)
@@ -46,7 +46,7 @@ func (p *Pool[T]) Put(l *List[T], v *T) {
 		return
 	}
 	if l.values == nil {
-		l.values = make([]*T, 0, Len)
+		l.values = make([]*T, 0, maxValues)
 	}
 	l.values = append(l.values, v)
 }

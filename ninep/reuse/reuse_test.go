@@ -8,7 +8,7 @@ import "testing"
 func TestReuse(t *testing.T) {
 	var pool Pool[int]
 	var list List[int]
-	for _, n := range []int{1, Len} {
+	for _, n := range []int{1, maxValues} {
 		given := map[*int]bool{}
 		for range n {
 			given[pool.Get(&list)] = true
@@ -35,14 +35,14 @@ func TestReuse(t *testing.T) {
 func TestMoreThanAListHolds(t *testing.T) {
 	var pool Pool[int]
 	var list List[int]
-	for range 2 * Len { // none of them is there
+	for range 2 * maxValues { // none of them is there
 		pool.Get(&list)
 	}
-	for range 2 * Len {
+	for range 2 * maxValues {
 		pool.Put(&list, new(int))
 	}
-	if n := len(list.values); n != Len {
-		t.Errorf("a list of %d values, want %d", n, Len)
+	if n := len(list.values); n != maxValues {
+		t.Errorf("a list of %d values, want %d", n, maxValues)
 	}
 	var giver List[int]
 	pool.Put(&giver, new(int))
@@ -58,7 +58,7 @@ func TestMoreThanAListHolds(t *testing.T) {
 func TestReuseDoesNotAllocate(t *testing.T) {
 	var pool Pool[[64]byte]
 	var list List[[64]byte]
-	var held [Len]*[64]byte
+	var held [maxValues]*[64]byte
 	if n := testing.AllocsPerRun(100, func() {
 		for i := range held {
 			held[i] = pool.Get(&list)

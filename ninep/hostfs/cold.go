@@ -3,6 +3,7 @@
 package hostfs
 
 import (
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,34 @@ func (tr traits) young(stx *unix.Statx_t) bool {
 	return -window < age && age < window
 }
 
+// moves are the renames that do not look at what they move. The first node that becomes
+// cold and is known by its name ends them: it would not be found under another one.
+type moves struct {
+	stopped  atomic.Bool
+	underWay atomic.Int32
+}
+
+// begin reports whether what is moved need not be looked at, until end.
+func (m *moves) begin() bool {
+	if m.stopped.Load() {
+		return false
+	}
+	m.underWay.Add(1)
+	if m.stopped.Load() {
+		m.end()
+		return false
+	}
+	return true
+}
+
+func (m *moves) end() { m.underWay.Add(-1) }
+
+// stop lets none begin any more. It reports whether none is under way.
+func (m *moves) stop() bool {
+	m.stopped.Store(true)
+	return m.underWay.Load() == 0
+}
+
 // maxAsking bounds how many threads can hang because they make room where a server does
 // not answer.
 const maxAsking = 8
@@ -86,7 +115,7 @@ func (fs *FS) memorize(t *thread, n *node, fd int32) (found, unix.Errno) {
 	switch {
 	case born == 0:
 		return m, unix.EOPNOTSUPP // another file could take the name
-	case young:
+	case young, !fs.moves.stop():
 		return m, unix.EAGAIN
 	}
 	if n.traits&anyUser == 0 {

@@ -37,6 +37,7 @@ type FS struct {
 	devices  devices
 	fds      descriptors
 	handles  fileHandles
+	moves    moves
 	nodes    nodeTable
 	attaches attaches
 	locks    lockTable

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -207,6 +208,82 @@ func TestColdFileIsRenamed(t *testing.T) {
 		}
 		if _, err := f.Open(r.c, unix.O_RDONLY); err != nil || r.read(f, 0, 10) != "content" {
 			r.Error("another content")
+		}
+	})
+}
+
+// The first file that is known by its name, and others that are renamed at that time.
+func TestFilesAreRenamedAsOthersBecomeCold(t *testing.T) {
+	const rounds, files, renames = 100, 8, 30
+	dir := memDir(t)
+	name := func(i, side int) string { return fmt.Sprintf("%d-%d", i, side) }
+	var inodes [files]uint64
+	for i := range files {
+		path := filepath.Join(dir, name(i, 0))
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		inodes[i] = hostInode(t, path)
+	}
+	time.Sleep(2 * tick)
+	for range rounds {
+		t.Run("", func(t *testing.T) {
+			r := newRigAt(t, dir, Config{})
+			r.fs.handles.off = true
+			var all [files]*file
+			for i := range all {
+				all[i] = r.walk(name(i, 0))
+			}
+			var wg sync.WaitGroup
+			for i := range all {
+				wg.Go(func() {
+					c := newCall()
+					for k := range renames {
+						if err := r.root.RenameAt(c, names(name(i, k%2))[0], r.root, names(name(i, 1-k%2))[0]); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			wg.Go(func() {
+				sweeper := r.fs.thread(newCall())
+				for range renames {
+					r.fs.evict(sweeper)
+				}
+			})
+			wg.Wait()
+			for i, f := range all {
+				if r.inode(f) != inodes[i] {
+					t.Error("another file")
+				}
+			}
+			if s := r.fs.Stats().Descriptors; s.Evicted == 0 || s.Stale != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// A rename that hangs keeps files from becoming known by names, and only that.
+func TestRenameUnderWay(t *testing.T) {
+	eachWay(t, 0, func(r *rig, byHandle bool) {
+		r.put("f", "")
+		f := r.walk("f")
+		ino := r.inode(f)
+		time.Sleep(2 * tick)
+		if !r.fs.moves.begin() {
+			t.Fatal("all renames look at what they move")
+		}
+		for r.fs.evict(r.fs.thread(r.c)) { //nolint:revive // until it is f's turn
+		}
+		if f.n.desc.has() == byHandle {
+			t.Errorf("cold: %v", !byHandle)
+		}
+		r.fs.moves.end()
+		r.chill(f)
+		r.must(r.root.RenameAt(r.c, names("f")[0], r.root, names("g")[0]))
+		if r.inode(f) != ino {
+			t.Error("another file")
 		}
 	})
 }

@@ -46,6 +46,9 @@ func (fs *FS) rename(t *thread, from *node, oldName []byte, to *node, newName []
 }
 
 // renameEntry is renameat(2), by which a file can lose its name.
+//
+// To a name that is free nothing needs to be looked at before, unless cold nodes are known by
+// their names.
 func renameEntry(t *thread, from *node, oldName []byte, to *node, newName []byte) unix.Errno {
 	old, name := t.cname(oldName), t.cname2(newName)
 	if old == nil || name == nil {
@@ -61,16 +64,28 @@ func renameEntry(t *thread, from *node, oldName []byte, to *node, newName []byte
 		return e
 	}
 	defer to.unpin()
-	moved, e := t.fs.keep(t, from, old, oldName)
-	if e != 0 {
-		return e
+	moves := &t.fs.moves
+	if moves.begin() {
+		e = renameat2(fromFD, old, toFD, name, unix.RENAME_NOREPLACE)
+		moves.end()
+		if e != unix.EEXIST && e != unix.EINVAL { // which is from a file system that cannot tell
+			return e
+		}
 	}
-	defer t.fs.letGo(moved)
 	replaced, e := t.fs.keep(t, to, name, newName)
 	if e != 0 {
 		return e
 	}
 	defer t.fs.letGo(replaced)
+	var moved *node
+	if replaced == nil && moves.begin() {
+		defer moves.end()
+	} else {
+		if moved, e = t.fs.keep(t, from, old, oldName); e != 0 {
+			return e
+		}
+		defer t.fs.letGo(moved)
+	}
 	e = renameat2(fromFD, old, toFD, name, 0)
 	if e == 0 && replaced != moved {
 		t.fs.lostName(replaced)

@@ -3,7 +3,6 @@
 package hostfs
 
 import (
-	"slices"
 	"sync"
 	"time"
 )
@@ -88,14 +87,17 @@ func (l *lingering) remove(n *node) {
 	if !n.desc.is(lingers) {
 		return
 	}
+	found := false
 	l.mu.Lock()
-	i := slices.Index(l.ring[:], n)
-	if i >= 0 {
-		l.ring[i] = nil
-		n.desc.word.And(^uint64(lingers))
+	for i := l.head; i != l.tail && !found; i-- { // most often one that has just come
+		if p := &l.ring[(i-1)%lingerers]; *p == n {
+			*p = nil
+			n.desc.word.And(^uint64(lingers))
+			found = true
+		}
 	}
 	l.mu.Unlock()
-	if i >= 0 {
+	if found {
 		l.fs.nodes.drop(n)
 	}
 }

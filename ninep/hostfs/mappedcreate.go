@@ -127,7 +127,7 @@ func (m *mapped) makeInode(t *thread, name []byte, flags int, content []byte, md
 	}
 	var n *node
 	if e == 0 {
-		n, e = fs.nodeOfNamed(t, fd, m.n, name)
+		n, e = fs.nodeOfOpen(t, fd, m.n, name)
 	}
 	if e != 0 {
 		if named {
@@ -137,19 +137,6 @@ func (m *mapped) makeInode(t *thread, name []byte, flags int, content []byte, md
 		return nil, -1, e
 	}
 	return n, fd, 0
-}
-
-// nodeOfNamed is nodeOfOpen for a file that got its name after it was opened, which the
-// kernel does not remember by that descriptor.
-func (fs *FS) nodeOfNamed(t *thread, fd int32, dir *node, name []byte) (*node, unix.Errno) {
-	n, e := fs.step(t, dir, name)
-	if e == 0 {
-		if e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxQID); e == 0 && keyOf(&t.stx) == n.nodeKey {
-			return n, 0
-		}
-		fs.nodes.put(n)
-	}
-	return fs.nodeOfOpen(t, fd, dir)
 }
 
 func writeStart(fd int32, content []byte) unix.Errno {

@@ -351,6 +351,7 @@ func (k *fileMeta) clear(t *thread, n *node) bool {
 // eachEntry calls f for the entries of an open directory but "." and "..", until it returns
 // false, and reports whether it never did. The names lie in t's buffer.
 func eachEntry(t *thread, fd int32, f func(name []byte) bool) bool {
+	var ent dirent
 	for {
 		n, e := getdents64(fd, t.buffer())
 		if e != 0 {
@@ -360,7 +361,7 @@ func eachEntry(t *thread, fd int32, f func(name []byte) bool) bool {
 			return true
 		}
 		for buf := t.buffer()[:n]; len(buf) > 0; {
-			ent := parseDirent(buf)
+			ent.parse(buf)
 			buf = buf[ent.size:]
 			if name := string(ent.name); name != "." && name != ".." && !f(ent.name) {
 				return false

@@ -20,16 +20,36 @@ type mounts struct {
 
 	mu    sync.Mutex
 	poll  unix.PollFd
-	names map[uint32]mountPoints // by the mount they are on; nil: read again
+	names map[uint32]*mountPoints // by the mount they are on; nil: read again
 }
 
 // mountPoints are last elements of mount points. That the directory is not among
 // it makes it a filter: an entry of that name may be one.
-type mountPoints map[string]struct{}
+type mountPoints struct {
+	names   map[string]struct{}
+	lengths uint64 // bit n (the last: or more) is set if a name is so long
+}
+
+func (p *mountPoints) add(name string) {
+	p.names[name] = struct{}{}
+	p.lengths |= lengthBit(len(name))
+}
+
+// have reports whether name is one of them. It takes nil. Most entries are none, and of a
+// length that none has, which takes a tenth of the time to see.
+func (p *mountPoints) have(name []byte) bool {
+	if p == nil || p.lengths&lengthBit(len(name)) == 0 {
+		return false
+	}
+	_, ok := p.names[string(name)]
+	return ok
+}
+
+func lengthBit(n int) uint64 { return 1 << min(n, 63) }
 
 // dirLook says which entries of a directory must be looked at.
 type dirLook struct {
-	points mountPoints
+	points *mountPoints
 	all    bool
 }
 
@@ -92,11 +112,7 @@ func (l dirLook) needed(n *node, ent *dirent) bool {
 		n.mountRoot && string(ent.name) == "..":
 		return true
 	}
-	if l.points == nil {
-		return false
-	}
-	_, ok := l.points[string(ent.name)]
-	return ok
+	return l.points.have(ent.name)
 }
 
 // readLocked reads the mount table.
@@ -106,16 +122,16 @@ func (m *mounts) readLocked() bool {
 	if e != 0 {
 		return false
 	}
-	m.names = make(map[uint32]mountPoints)
+	m.names = make(map[uint32]*mountPoints)
 	for mount := range fsid.Mounts(table) {
 		name := mount.Point[strings.LastIndexByte(mount.Point, '/')+1:]
 		if name == "" {
 			continue
 		}
 		if m.names[mount.Parent] == nil {
-			m.names[mount.Parent] = make(mountPoints)
+			m.names[mount.Parent] = &mountPoints{names: make(map[string]struct{})}
 		}
-		m.names[mount.Parent][name] = struct{}{}
+		m.names[mount.Parent].add(name)
 	}
 	return true
 }

@@ -58,6 +58,11 @@ func (fs *FS) entryPath(t *thread, dir *node, name *byte, key *nodeKey) (uint64,
 			return 0, pathError(err)
 		}
 	}
+	return fs.identifyEntry(t, dir, name, key)
+}
+
+// identifyEntry is entryPath for an entry of a file system without paths yet.
+func (fs *FS) identifyEntry(t *thread, dir *node, name *byte, key *nodeKey) (uint64, unix.Errno) {
 	fd, e := dir.pin(t)
 	if e != 0 {
 		return 0, e

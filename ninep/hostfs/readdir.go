@@ -57,6 +57,7 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 		}
 		d.pos, d.lost = off, false
 	}
+	var ent dirent
 	for added, again := false, false; ; {
 		// If there is room for little, more is read than may fit, to get on at all.
 		size := min(batchSize(w.Remaining()), bufSize)
@@ -88,7 +89,7 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 			return nil
 		}
 		for buf = buf[:n]; len(buf) > 0; {
-			ent := parseDirent(buf)
+			ent.parse(buf)
 			buf = buf[ent.size:]
 			qid, ok, err := f.entryQID(t, look, &ent)
 			if err != nil {
@@ -121,18 +122,16 @@ type dirent struct {
 	typ       uint8
 }
 
-func parseDirent(b []byte) dirent {
-	size := int(binary.NativeEndian.Uint16(b[16:]))
-	name := b[direntHead:size]
-	if i := bytes.IndexByte(name, 0); i >= 0 {
-		name = name[:i]
-	}
-	return dirent{
-		ino:  binary.NativeEndian.Uint64(b[0:]),
-		next: binary.NativeEndian.Uint64(b[8:]),
-		name: name,
-		size: size,
-		typ:  b[18],
+// parse sets ent to the first entry in b. It fills ent in place: a copy of what was just
+// written in parts costs a third of all that is done for an entry.
+func (ent *dirent) parse(b []byte) {
+	ent.ino = binary.NativeEndian.Uint64(b[0:])
+	ent.next = binary.NativeEndian.Uint64(b[8:])
+	ent.size = int(binary.NativeEndian.Uint16(b[16:]))
+	ent.typ = b[18]
+	ent.name = b[direntHead:ent.size]
+	if i := bytes.IndexByte(ent.name, 0); i >= 0 {
+		ent.name = ent.name[:i]
 	}
 }
 

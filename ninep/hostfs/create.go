@@ -106,7 +106,7 @@ func (fs *FS) nodeOfOpen(t *thread, fd int32, dir *node, name []byte) (*node, un
 	// what it leads to. And it is what the node is known by if the file was made without.
 	path, e := fs.openNamed(t, dir, name, &key)
 	if e != 0 {
-		path, e = fs.openOpen(t, fd)
+		path, e = fs.openAgain(t, fd)
 	}
 	if e != 0 {
 		return nil, e
@@ -114,8 +114,8 @@ func (fs *FS) nodeOfOpen(t *thread, fd int32, dir *node, name []byte) (*node, un
 	return fs.adopt(t, path, dir)
 }
 
-// openOpen opens an open file as a node's descriptor, and leaves its QID's part in t.stx.
-func (fs *FS) openOpen(t *thread, fd int32) (int32, unix.Errno) {
+// openAgain opens the open file fd as a node's descriptor, and leaves its QID's part in t.stx.
+func (fs *FS) openAgain(t *thread, fd int32) (int32, unix.Errno) {
 	path, e := openat(t, fs.procFD, t.cfd(fd), unix.O_PATH|unix.O_CLOEXEC)
 	if e != 0 {
 		return -1, e

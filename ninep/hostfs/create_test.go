@@ -42,6 +42,41 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// The node of a file that was just made is that file's, whatever has become of its name.
+func TestCreatedFileLosesItsName(t *testing.T) {
+	for what, change := range map[string]func(r *rig) error{
+		"nothing":         func(*rig) error { return nil },
+		"removed":         func(r *rig) error { return os.Remove(r.path("f")) },
+		"renamed":         func(r *rig) error { return os.Rename(r.path("f"), r.path("g")) },
+		"another file":    func(r *rig) error { return os.Rename(r.path("other"), r.path("f")) },
+		"a symbolic link": func(r *rig) error { return errors.Join(os.Remove(r.path("f")), os.Symlink("other", r.path("f"))) },
+		"a fifo":          func(r *rig) error { return errors.Join(os.Remove(r.path("f")), unix.Mkfifo(r.path("f"), 0o600)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t)
+			r.put("other", "other")
+			fd, err := unix.Open(r.path("f"), unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+			r.must(err)
+			defer unix.Close(fd)
+			var st unix.Stat_t
+			r.must(unix.Fstat(fd, &st))
+			r.must(change(r))
+			th := r.fs.thread(r.c)
+			n, e := r.fs.nodeOfOpen(th, int32(fd), r.root.n, []byte("f"))
+			if e != 0 {
+				t.Fatal(e)
+			}
+			defer r.fs.nodes.put(n)
+			if n.ino != st.Ino || th.stx.Ino != st.Ino || n.typ != unix.S_IFREG {
+				t.Errorf("node of inode %d, told of %d, not %d", n.ino, th.stx.Ino, st.Ino)
+			}
+			if e := n.statx(th, unix.STATX_INO); e != 0 || th.stx.Ino != st.Ino {
+				t.Errorf("descriptor of inode %d, not %d: %v", th.stx.Ino, st.Ino, e)
+			}
+		})
+	}
+}
+
 func TestCreateOpensWhatIsThere(t *testing.T) {
 	r := newRig(t)
 	r.put("f", "data")

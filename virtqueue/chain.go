@@ -145,6 +145,7 @@ func (w *walker) walk(c *Chain, ring descTable, head uint16) error {
 			i, left, inIndirect = 0, size+1, true
 			continue
 		}
+		merges := d.addr == c.end
 		if err := w.add(c, d); err != nil {
 			return err
 		}
@@ -154,8 +155,37 @@ func (w *walker) walk(c *Chain, ring descTable, head uint16) error {
 		if i = int(d.next); i >= size {
 			return errDescNext
 		}
+		if merges { // as the next ones most likely do
+			i, left = c.extend(table, i, left)
+		}
 	}
 	return errDescLoop
+}
+
+// extend is walk and add for the descriptors from i on whose buffers lie one behind the other in
+// guest memory, and behind the last one, but for the last of the chain. It returns the first
+// descriptor that is not such a one, and how many are left. A large message has more
+// than a hundred: what add keeps in memory is in registers here.
+func (c *Chain) extend(table descTable, i, left int) (int, int) {
+	iovs, total, flags := c.Readable, &c.ReadLen, uint16(descNext)
+	if c.writing {
+		iovs, total, flags = c.Writable, &c.WriteLen, descNext|descWrite
+	}
+	end, room := c.end, min(c.room, uint64(maxChainBytes-*total))
+	for ; left > 1; left-- {
+		addr, rest := table.load(i)
+		n, next := uint64(uint32(rest)), int(rest>>48)
+		if addr != end || n > room || uint16(rest>>32) != flags || next != i+1 || next >= len(table) {
+			break
+		}
+		end, room, i = end+n, room-n, i+1 // not next: the processor need not wait for it to read on
+	}
+	if n := end - c.end; n > 0 {
+		iovs[len(iovs)-1].Len += n
+		*total += int(n)
+		c.end, c.room = end, c.room-n
+	}
+	return i, left
 }
 
 // indirectTable returns the table that d points to, of at most limit descriptors.

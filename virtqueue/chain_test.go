@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"vhost-user-9p/virtqueue"
@@ -70,8 +71,15 @@ func testChainDirections(t *testing.T, layout virtqueue.Features) {
 func TestChainMerges(t *testing.T) { layouts(t, testChainMerges) }
 
 func testChainMerges(t *testing.T, layout virtqueue.Features) {
-	r := newRing(t, setup{features: layout})
+	r := newRing(t, setup{size: 32, features: layout})
 	at := func(off uint64, n uint32) virtqtest.Buf { return virtqtest.Buf{Addr: r.data + off, Len: n} }
+	// many are n buffers one behind the other.
+	many := func(off uint64, n int) (bufs []virtqtest.Buf) {
+		for i := range n {
+			bufs = append(bufs, at(off+uint64(i)*100, 100))
+		}
+		return bufs
+	}
 	for _, tc := range []struct {
 		name    string
 		out, in []virtqtest.Buf
@@ -83,6 +91,10 @@ func testChainMerges(t *testing.T, layout virtqueue.Features) {
 		{"twice the same", []virtqtest.Buf{at(0, 10), at(0, 10)}, nil, 2, 0},
 		{"not across directions", []virtqtest.Buf{at(0, 10)}, []virtqtest.Buf{at(10, 10), at(20, 10)}, 1, 1},
 		{"empty ones between", []virtqtest.Buf{at(0, 10), at(500, 0), at(10, 10)}, nil, 1, 0},
+		{"many", many(0, 12), many(2*page, 12), 1, 1},
+		{"many, from the end of others on", many(0, 12), many(1200, 12), 1, 1},
+		{"many, with gaps", slices.Concat(many(0, 5), many(page, 1), many(2*page, 5)), nil, 3, 0},
+		{"many, with empty ones between", slices.Concat(many(0, 5), many(500, 5), []virtqtest.Buf{at(1000, 0)}, many(1000, 3)), nil, 1, 0},
 		{"empty", []virtqtest.Buf{at(0, 0)}, []virtqtest.Buf{at(0, 0)}, 0, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -92,6 +92,19 @@ var hostile = map[string]struct {
 		d.SetDesc(data, 0, virtqtest.Desc{Addr: data, Len: 16})
 		d.SetDesc(d.Desc, 4, virtqtest.Desc{Addr: data, Len: 16})
 	}},
+	"adjacent buffers and next is the table's size": adjacent("next descriptor out of range", 0,
+		virtqtest.Desc{Len: 16, Flags: virtqtest.Next, Next: adjacentLen + 1}),
+	"adjacent buffers and next is the first": adjacent("longer than its table", 0,
+		virtqtest.Desc{Len: 16, Flags: virtqtest.Next, Next: 0}),
+	"adjacent buffers and next is itself, empty": adjacent("longer than its table", virtqtest.Write,
+		virtqtest.Desc{Flags: virtqtest.Next | virtqtest.Write, Next: adjacentLen}),
+	"adjacent buffers and a nested table": adjacent("inside an indirect table", 0,
+		virtqtest.Desc{Len: 16, Flags: virtqtest.Indirect}),
+	"adjacent writable buffers and a readable one": adjacent("device-readable descriptor after", virtqtest.Write,
+		virtqtest.Desc{Len: 16}),
+	"adjacent buffers run out of memory": adjacent("outside guest memory", 0,
+		virtqtest.Desc{Len: hostileData, Flags: virtqtest.Next, Next: 1}),
+
 	"table of length 0":         tableLength(0),
 	"table of length 15":        tableLength(15),
 	"table of length 17":        tableLength(17),
@@ -103,6 +116,24 @@ var hostile = map[string]struct {
 		d.SetDesc(data+hostileData-16, 0, virtqtest.Desc{Addr: data, Len: 1})
 		d.SetDesc(d.Desc, 3, virtqtest.Desc{Addr: data + hostileData - 16, Len: 32, Flags: virtqtest.Indirect})
 	}},
+}
+
+// adjacentLen is the number of buffers that adjacent begins with.
+const adjacentLen = 10
+
+// adjacent is a table of buffers that lie one behind the other, with the flags of their direction, and
+// of one more behind them, of which the address is filled in.
+func adjacent(want string, flags uint16, last virtqtest.Desc) hostileChain {
+	return hostileChain{want, func(d *virtqtest.Driver, data uint64) {
+		table(d, data, adjacentLen+1)
+		at := data + page
+		for i := range adjacentLen {
+			d.SetDesc(data, i, virtqtest.Desc{Addr: at, Len: 16, Flags: flags | virtqtest.Next, Next: uint16(i + 1)})
+			at += 16
+		}
+		last.Addr = at
+		d.SetDesc(data, adjacentLen, last)
+	}}
 }
 
 // hostileData is what there is of memory from data on.

@@ -61,7 +61,8 @@ func (fs *FS) entryPath(t *thread, dir *node, name *byte, key *nodeKey) (uint64,
 	return fs.identifyEntry(t, dir, name, key)
 }
 
-// identifyEntry is entryPath for an entry of a file system without paths yet.
+// identifyEntry is entryPath for an entry of a file system that has no paths yet, or of another one
+// than the directory's.
 func (fs *FS) identifyEntry(t *thread, dir *node, name *byte, key *nodeKey) (uint64, unix.Errno) {
 	fd, e := dir.pin(t)
 	if e != 0 {

@@ -87,17 +87,26 @@ func (fs *FS) step(t *thread, dir *node, name []byte) (*node, unix.Errno) {
 		}
 		fs.nodes.put(n)
 	}
-	fd, e := openat2(t, dirFD, p, openPath, 0, resolveName)
+	// What is opened may be another file than what statx saw.
+	fd, e := t.opened(openat2(t, dirFD, p, openPath, 0, resolveName))
 	dir.unpin()
 	if e != 0 {
 		return nil, e
 	}
-	// What was opened may be another file than what statx saw.
-	if e := statx(t, fd, empty, unix.AT_EMPTY_PATH, statxWalk); e != 0 {
-		fs.fds.close(fd)
-		return nil, e
-	}
 	return fs.adopt(t, fd, dir)
+}
+
+// opened takes what an open of a node's descriptor returned, and leaves in t.stx what was opened,
+// for adopt.
+func (t *thread) opened(fd int32, e unix.Errno) (int32, unix.Errno) {
+	if e != 0 {
+		return -1, e
+	}
+	if e = statx(t, fd, empty, unix.AT_EMPTY_PATH, statxWalk); e != 0 {
+		t.fs.fds.close(fd)
+		return -1, e
+	}
+	return fd, 0
 }
 
 // stepUp returns the directory above n, with a reference, and leaves its QID's part

@@ -59,6 +59,8 @@ func TestNodesLinger(t *testing.T) {
 		t.Errorf("%d descriptors for a directory and a file", n-before)
 	}
 	r.eventuallyOpen(before - rootFDs)
+	r.fs.lingering.dropping.Lock() // the tick that closed the last descriptor is over
+	defer r.fs.lingering.dropping.Unlock()
 	if n := r.fs.Stats().Nodes; n != 1 {
 		t.Errorf("%d nodes, only the root is used", n)
 	}

@@ -52,6 +52,42 @@ func TestSuffixesAreFree(t *testing.T) {
 	}
 }
 
+// A span has the inode numbers that share a prefix with the one it is of, and no others.
+func TestSpan(t *testing.T) {
+	const big, other = 1<<48 - 1, 7 << 48
+	for _, layout := range []qidpath.Layout{qidpath.Prefix, qidpath.Suffix} {
+		table := newTableOf(t, qidpath.Config{Store: &memStore{}, FullMap: (&memMap{}).open(), Layout: layout})
+		if _, ok := table.Span(1, 5).Path(5); ok {
+			t.Errorf("%v: a file system that was never seen", layout)
+		}
+		for dev := uint64(1); dev <= 3; dev++ {
+			mustPath(t, table, dev, 5)
+			mustPath(t, table, dev, other)
+		}
+		for _, ino := range []uint64{0, 5, big, other, other + 1, other | big} {
+			span := table.Span(3, ino)
+			for _, of := range []uint64{0, 1, 5, big, other, other + 6, other | big} {
+				path, ok := span.Path(of)
+				if same := of>>48 == ino>>48; ok != same || ok && path != mustPath(t, table, 3, of) {
+					t.Errorf("%v: the span of %#x has %#x for %#x, %v", layout, ino, path, of, ok)
+				}
+			}
+		}
+		if _, ok := table.Span(1, 1<<63).Path(1 << 63); ok {
+			t.Errorf("%v: a prefix that was never seen", layout)
+		}
+	}
+	table := newTableOf(t, qidpath.Config{Store: &memStore{}, FullMap: (&memMap{}).open()})
+	fill(t, table, 1)
+	mustPath(t, table, 1, hashed(16))
+	if _, ok := table.Span(1, hashed(16)).Path(hashed(16)); ok {
+		t.Error("a file that has a number")
+	}
+	if _, ok := (qidpath.Span{}).Path(0); ok {
+		t.Error("the zero value has 0")
+	}
+}
+
 func TestLayoutNames(t *testing.T) {
 	for _, name := range []string{"prefix", "suffix"} {
 		if l, ok := qidpath.ParseLayout(name); !ok || l.String() != name {

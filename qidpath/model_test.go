@@ -217,6 +217,10 @@ func testModel(t *testing.T, layout qidpath.Layout, preload int) {
 			if err != nil || got != want {
 				t.Fatalf("Path(%#x, %#x) = %#x, %v; the model says %#x", dev, f.ino, got, err, want)
 			}
+			_, numbered := m.numbers[f]
+			if p, ok := table.Span(dev, f.ino).Path(f.ino); ok == numbered || ok && p != want {
+				t.Fatalf("the span of %#x, %#x: %#x, %v; the path is %#x", dev, f.ino, p, ok, want)
+			}
 			if other, ok := run[got]; ok && other != f {
 				t.Fatalf("%#x names both %v and %v", got, other, f)
 			}

@@ -157,6 +157,17 @@ func (t *Table) PathUnsettled(dev, ino uint64) (uint64, error) {
 	return t.insert(dev, ino)
 }
 
+// Span returns the Span that has ino on dev. That has nothing if the table has no prefix for it, or
+// one whose files have paths one by one.
+func (t *Table) Span(dev, ino uint64) Span {
+	inoPrefix := ino >> inoBits
+	s := slot(t.prefixes.get(dev, uint16(inoPrefix)))
+	if s-1 >= maxPrefix {
+		return Span{}
+	}
+	return Span{inoPrefix + 1, t.layout.path(uint64(s), 0), t.layout.shift(uint64(s))}
+}
+
 // insert is PathUnsettled for what the indexes did not have a moment ago.
 func (t *Table) insert(dev, ino uint64) (uint64, error) {
 	t.mu.Lock()

@@ -22,6 +22,10 @@ type QIDPaths interface {
 	PathUnsettled(dev, ino uint64) (uint64, error)
 	Settle()
 
+	// Span returns what tells the paths of ino and its like for as long as the file system
+	// that has the number dev keeps it, or nothing. Settle is for them too.
+	Span(dev, ino uint64) qidpath.Span
+
 	// Bind says which file system has the number dev now: its identity, zero if
 	// it has none, and the other numbers under which there is that identity.
 	Bind(dev uint64, id qidpath.Identity, twins []uint64)

@@ -51,6 +51,35 @@ func lengthBit(n int) uint64 { return 1 << min(n, 63) }
 type dirLook struct {
 	points *mountPoints
 	all    bool
+	// plainTypes has bit n set if an entry of type n may be plain.
+	plainTypes uint64
+	// oddLengths is the mountPoints' lengths, and those of names that are empty or too long.
+	oddLengths uint64
+}
+
+// knownTypes has the bits of the types that there are, from DT_FIFO to DT_SOCK.
+const knownTypes = 2<<unix.DT_SOCK - 1<<unix.DT_FIFO
+
+// lookAt returns a dirLook for n, in which there are mount points of those names.
+func lookAt(n *node, points *mountPoints) dirLook {
+	l := dirLook{points: points, plainTypes: knownTypes, oddLengths: lengthBit(0) | lengthBit(math.MaxInt)}
+	if points != nil {
+		l.oddLengths |= points.lengths
+	}
+	if n.traits&subvolumes != 0 {
+		l.plainTypes &^= 1 << unix.DT_DIR
+	}
+	return l
+}
+
+// plain reports whether ent is an entry like most: nothing of what may be special about one can
+// be so about it. It need not be looked at, and its name is neither a dot entry's nor one that is
+// hidden, nor too long.
+func (l *dirLook) plain(ent *dirent) bool {
+	return l.plainTypes>>ent.typ&1 != 0 &&
+		l.oddLengths&lengthBit(len(ent.name)) == 0 &&
+		ent.name[0] != '.' &&
+		uint32(ent.ino+1) > 1 // not 0 or math.MaxUint32, which FUSE has for unknown
 }
 
 // look returns what must be looked at in the directory n.
@@ -64,7 +93,7 @@ func (m *mounts) look(n *node) dirLook {
 	if m.names == nil && !m.readLocked() {
 		return dirLook{all: true}
 	}
-	return dirLook{points: m.names[n.mnt]}
+	return lookAt(n, m.names[n.mnt])
 }
 
 // refresh drops what rests on the table if that has changed.

@@ -61,6 +61,15 @@ func (fs *FS) entryPath(t *thread, dir *node, name *byte, key *nodeKey) (uint64,
 	return fs.identifyEntry(t, dir, name, key)
 }
 
+// span returns what tells the paths of the entries of dir that have the inode prefix of ino, if
+// their table does, and they are on the file system of dir.
+func (fs *FS) span(dir *node, ino uint64) qidpath.Span {
+	if fs.devices.how != Remap {
+		return qidpath.Span{}
+	}
+	return fs.qidPaths.Span(devOf(dir.dev), ino)
+}
+
 // identifyEntry is entryPath for an entry of a file system that has no paths yet, or of another one
 // than the directory's.
 func (fs *FS) identifyEntry(t *thread, dir *node, name *byte, key *nodeKey) (uint64, unix.Errno) {

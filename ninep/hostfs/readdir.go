@@ -3,13 +3,14 @@
 package hostfs
 
 import (
-	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"vhost-user-9p/ninep"
+	"vhost-user-9p/qidpath"
 )
 
 // dirState is how far an open directory has been read. Requests on one fid can
@@ -25,6 +26,7 @@ type dirState struct {
 // the room always fits, and the descriptor stands where the reply ends.
 const (
 	direntHead = 19
+	minDirent  = 24
 	maxDirent  = (direntHead + 1024 + 1 + 7) &^ 7 // FUSE has the longest names
 )
 
@@ -42,6 +44,10 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 	t := f.thread(c)
 	defer f.at.fs.qidPaths.Settle()
 	look := f.at.fs.mounts.look(f.n)
+	if f.at.fs.meta != nil {
+		look.plainTypes &^= 1 << unix.DT_REG // metadata says what it is
+	}
+	var span qidpath.Span // of the last entry whose path was looked up
 
 	fd, e := h.pin(t)
 	if e != 0 {
@@ -91,18 +97,23 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 		for buf = buf[:n]; len(buf) > 0; {
 			ent.parse(buf)
 			buf = buf[ent.size:]
-			qid, ok, err := f.entryQID(t, look, &ent)
-			if err != nil {
-				d.lost = true
-				if added {
-					return nil
+			path, ok := span.Path(ent.ino)
+			qid := ninep.QID{Type: qidType(uint16(ent.typ) << 12), Path: path}
+			if !ok || !look.plain(&ent) {
+				var err error
+				if qid, ok, err = f.entryQID(t, look, &ent); err != nil {
+					d.lost = true
+					if added {
+						return nil
+					}
+					return err
 				}
-				return err
-			}
-			if ok {
+				span = f.at.fs.span(f.n, ent.ino)
 				if f.at.fs.meta != nil && ent.typ == unix.DT_REG {
 					ent.typ = unix.DT_UNKNOWN // metadata says
 				}
+			}
+			if ok {
 				if !w.Add(qid, ent.next, ent.typ, ent.name) {
 					d.lost = true
 					return nil
@@ -129,10 +140,15 @@ func (ent *dirent) parse(b []byte) {
 	ent.next = binary.NativeEndian.Uint64(b[8:])
 	ent.size = int(binary.NativeEndian.Uint16(b[16:]))
 	ent.typ = b[18]
-	ent.name = b[direntHead:ent.size]
-	if i := bytes.IndexByte(ent.name, 0); i >= 0 {
-		ent.name = ent.name[:i]
+	// The NUL after the name is the first in the last 8 bytes, of which 3 belong to the head in an
+	// entry of the least size.
+	tail := binary.LittleEndian.Uint64(b[ent.size-8:])
+	if ent.size == minDirent {
+		tail |= 1<<24 - 1
 	}
+	const each = 0x0101010101010101
+	nul := (tail - each) &^ tail & (each << 7)
+	ent.name = b[direntHead : ent.size-8+bits.TrailingZeros64(nul)/8]
 }
 
 // entryQID returns the QID that a walk to the entry gives, but for the version, which is

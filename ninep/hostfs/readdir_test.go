@@ -3,8 +3,12 @@
 package hostfs
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -182,6 +186,71 @@ func TestReadDirWhileRemoved(t *testing.T) {
 	wg.Wait()
 	if got := nameSet(r.list(d, 8192)); len(got) != files/2+2 {
 		t.Errorf("%d names at the end", len(got))
+	}
+}
+
+// Whatever is in the bytes after a name, it ends at its NUL.
+func TestParseDirent(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for length := 1; length <= 1024; length++ {
+		for range 20 {
+			want := dirent{ino: rng.Uint64(), next: rng.Uint64(), typ: uint8(rng.Uint32()), name: make([]byte, length)}
+			want.size = (direntHead + length + 1 + 7) &^ 7
+			b := make([]byte, want.size+rng.IntN(3)*8)
+			for i := range b {
+				b[i] = byte(rng.Uint32())
+			}
+			for i := range want.name {
+				want.name[i] = []byte{1, 0x7f, 0x80, 0x81, 0xff, byte(1 + rng.IntN(255))}[rng.IntN(6)]
+			}
+			binary.NativeEndian.PutUint64(b[0:], want.ino)
+			binary.NativeEndian.PutUint64(b[8:], want.next)
+			binary.NativeEndian.PutUint16(b[16:], uint16(want.size))
+			b[18] = want.typ
+			copy(b[direntHead:], want.name)
+			b[direntHead+length] = 0
+			var got dirent
+			if got.parse(b); !reflect.DeepEqual(got, want) {
+				t.Fatalf("%+v, want %+v, in %q", got, want, b)
+			}
+		}
+	}
+}
+
+// An entry that must be looked at, or left out, is never plain; all others are.
+func TestPlainEntries(t *testing.T) {
+	r := newRig(t)
+	r.fs.files = new(fileMeta)
+	defer func() { r.fs.files = nil }()
+	points := &mountPoints{names: map[string]struct{}{}}
+	points.add("mnt")
+	long := strings.Repeat("n", 300)
+	names := []string{"f", "", "mnt", "abc", ".", "..", ".hid", string(metaDirName), string(metaRootName), long[:62], long[:255], long[:256], long}
+	for _, traits := range []traits{0, subvolumes} {
+		for _, p := range []*mountPoints{nil, points} {
+			for _, all := range []bool{false, true} {
+				n := &node{nodeType: nodeType{traits: traits, mountRoot: true}}
+				look := dirLook{all: true}
+				if !all {
+					look = lookAt(n, p)
+				}
+				for typ := range 256 {
+					for _, ino := range []uint64{0, 1, math.MaxUint32 - 1, math.MaxUint32, math.MaxUint32 + 1, 1 << 63} {
+						for _, name := range names {
+							ent := dirent{ino: ino, typ: uint8(typ), name: []byte(name)}
+							special := look.needed(n, &ent) || name == "" || len(name) > maxName || r.fs.hidesName(ent.name) || name == "." || name == ".."
+							plain := look.plain(&ent)
+							if plain && special {
+								t.Fatalf("plain: %+v", ent)
+							}
+							if common := name == "f" && typ == unix.DT_REG && ino == 1; common && plain != !all {
+								t.Fatalf("plain is %v: %+v", plain, ent)
+							}
+						}
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -56,15 +56,15 @@ func syscall3(trap, a1, a2, a3 uintptr) (uintptr, unix.Errno) {
 	return syscall6(trap, a1, a2, a3, 0, 0, 0)
 }
 
-// statx fills t.stx. It is on the way of nearly all requests, and so makes the system call itself:
-// each function that has called it costs a return that the processor predicts wrong, where the
-// kernel's own returns leave it no memory of them (Safe RET, a mitigation on AMD).
-func statx(t *thread, dirfd int32, name *byte, flags int, mask uint32) unix.Errno {
+// statx fills t.stx. It is on the way of nearly all requests, and so makes the system call itself,
+// and is written such that the compiler puts it into its callers: each function that has called it
+// costs a return that the processor predicts wrong, where the kernel's own returns leave it no
+// memory of them (Safe RET, a mitigation on AMD).
+func statx(t *thread, dirfd int32, name *byte, flags uintptr, mask uint32) (e unix.Errno) {
 	for {
-		_, _, e := syscall.Syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
-			uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(&t.stx)), 0)
-		if e != unix.EINTR {
-			return e
+		if _, _, e = syscall.Syscall6(unix.SYS_STATX, uintptr(dirfd), uintptr(unsafe.Pointer(name)),
+			flags, uintptr(mask), uintptr(unsafe.Pointer(&t.stx)), 0); e != unix.EINTR {
+			return
 		}
 	}
 }

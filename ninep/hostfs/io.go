@@ -36,13 +36,14 @@ func (f *file) Read(c *ninep.Call, dst []unix.Iovec, off uint64) (int, error) {
 		return 0, e
 	}
 	defer h.unpin()
-	flags := unix.RWF_NOWAIT
+	flags := uintptr(unix.RWF_NOWAIT)
 	if h.noWaitRefused.Load() {
 		flags = 0
 	}
 	done := 0
 	for left > 0 {
-		n, e := preadv(fd, dst[:min(len(dst), maxIovecs)], off+uint64(done), flags)
+		got, e := preadv(fd, &dst[0], min(len(dst), maxIovecs), off+uint64(done), flags)
+		n := int(got)
 		switch {
 		case e == 0:
 		case e == unix.EAGAIN && flags != 0:
@@ -98,7 +99,13 @@ func (f *file) Write(c *ninep.Call, src []unix.Iovec, off uint64) (int, error) {
 	}
 	done := 0
 	for left > 0 {
-		n, e := pwritev(fd, src[:min(len(src), maxIovecs)], off+uint64(done))
+		var put uintptr
+		if len(src) == 1 {
+			put, e = pwrite(fd, &src[0], off+uint64(done))
+		} else {
+			put, e = pwritev(fd, &src[0], min(len(src), maxIovecs), off+uint64(done))
+		}
+		n := int(put)
 		switch {
 		case e == 0:
 		case done > 0 && e != unix.EFAULT:

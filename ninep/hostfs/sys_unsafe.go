@@ -157,32 +157,34 @@ func openError(e unix.Errno) unix.Errno {
 // openat and openat2 opened is closed by descriptors.close.
 func closeFD(fd int32) { _, _, _ = unix.Syscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
-// preadv reads at off, with flags of preadv2(2). It makes the system call itself, as statx.
-func preadv(fd int32, iov []unix.Iovec, off uint64, flags int) (int, unix.Errno) {
+// preadv reads at off, with flags of preadv2(2), into as many pieces as it is told. It makes the
+// system call itself, in its callers, as statx.
+func preadv(fd int32, iov *unix.Iovec, pieces int, off uint64, flags uintptr) (n uintptr, e unix.Errno) {
 	for {
-		n, _, e := syscall.Syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
-			uintptr(len(iov)), uintptr(off), 0, uintptr(flags))
-		if e != unix.EINTR {
-			return int(n), e
+		if n, _, e = syscall.Syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(iov)),
+			uintptr(pieces), uintptr(off), 0, flags); e != unix.EINTR {
+			return
 		}
 	}
 }
 
-// pwritev writes at off. It makes the system call itself, as statx. One piece, as a page is, is
-// written in less time if the kernel need not fetch the iovec.
-func pwritev(fd int32, iov []unix.Iovec, off uint64) (int, unix.Errno) {
+// pwritev writes at off, as preadv reads.
+func pwritev(fd int32, iov *unix.Iovec, pieces int, off uint64) (n uintptr, e unix.Errno) {
 	for {
-		var n uintptr
-		var e unix.Errno
-		if len(iov) == 1 {
-			n, _, e = syscall.Syscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(iov[0].Base)),
-				uintptr(iov[0].Len), uintptr(off), 0, 0)
-		} else {
-			n, _, e = syscall.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])),
-				uintptr(len(iov)), uintptr(off), 0, 0)
+		if n, _, e = syscall.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(iov)),
+			uintptr(pieces), uintptr(off), 0, 0); e != unix.EINTR {
+			return
 		}
-		if e != unix.EINTR {
-			return int(n), e
+	}
+}
+
+// pwrite is pwritev for one piece, as a page is: that is written in less time if the kernel need not
+// fetch the iovec.
+func pwrite(fd int32, piece *unix.Iovec, off uint64) (n uintptr, e unix.Errno) {
+	for {
+		if n, _, e = syscall.Syscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(piece.Base)),
+			uintptr(piece.Len), uintptr(off), 0, 0); e != unix.EINTR {
+			return
 		}
 	}
 }

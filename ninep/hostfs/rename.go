@@ -68,9 +68,11 @@ func renameEntry(t *thread, from *node, oldName []byte, to *node, newName []byte
 	if moves.begin() {
 		e = renameat2(fromFD, old, toFD, name, unix.RENAME_NOREPLACE)
 		moves.end()
-		if e != unix.EEXIST && e != unix.EINVAL { // which is from a file system that cannot tell
-			return e
+		if e == 0 {
+			return 0
 		}
+		// There is one, or the file system cannot tell, which FUSE servers have their own words
+		// for. Or it fails, and will once more.
 	}
 	replaced, e := t.fs.keep(t, to, name, newName)
 	if e != 0 {

@@ -184,7 +184,7 @@ func hostLock(t *testing.T, path, spec string) (stop func(), pid int) {
 }
 
 // client is a session with an FS, from the other side, of whose requests some may wait.
-func client(t *testing.T, dir string, waiting int) *ninetest.Client {
+func client(t *testing.T, dir string, waiting int) *guest {
 	t.Helper()
 	r := newRigAt(t, dir, Config{})
 	s := ninep.NewSession(ninep.Config{Backend: r.fs})
@@ -200,10 +200,26 @@ func client(t *testing.T, dir string, waiting int) *ninetest.Client {
 	r.must(err)
 	_, err = c.Attach(0, 0, "")
 	r.must(err)
-	return c
+	return &guest{c, r.fs}
 }
 
-func openFID(t *testing.T, c *ninetest.Client, name string) uint32 {
+// guest is a client with a daemon of its own.
+type guest struct {
+	*ninetest.Client
+	fs *FS
+}
+
+// wait returns when so many requests wait for a lock.
+func (g *guest) wait(t *testing.T, requests int) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); g.fs.Stats().LockWaiters != requests; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d requests wait for a lock, want %d", g.fs.Stats().LockWaiters, requests)
+		}
+	}
+}
+
+func openFID(t *testing.T, c *guest, name string) uint32 {
 	t.Helper()
 	fid, err := c.WalkTo(0, name)
 	if err == nil {
@@ -215,7 +231,7 @@ func openFID(t *testing.T, c *ninetest.Client, name string) uint32 {
 	return fid
 }
 
-func startLock(t *testing.T, c *ninetest.Client, fid uint32, l *ninep.Lock) *ninetest.Request {
+func startLock(t *testing.T, c *guest, fid uint32, l *ninep.Lock) *ninetest.Request {
 	t.Helper()
 	l.Flags = ninep.LockFlagBlock
 	q, err := c.Start(&ninep.Tlock{FID: fid, Lock: *l})
@@ -249,7 +265,9 @@ func TestBlockingLocks(t *testing.T) {
 	}
 	here := startLock(t, a, f, lock("a", 2, wr, 0, 10))
 	there := startLock(t, b, g, lock("b", 1, wr, 20, 10))
-	time.Sleep(100 * time.Millisecond)
+	a.wait(t, 1)
+	b.wait(t, 1)
+	time.Sleep(100 * time.Millisecond) // it is tried less often by now
 	if st, err := a.Lock(f, *lock("a", 1, un, 0, 0)); st != granted || err != nil {
 		t.Fatal(st, err)
 	}
@@ -261,7 +279,7 @@ func TestBlockingLocks(t *testing.T) {
 
 	stop, _ := hostLock(t, dir+"/f", "lock 100 1")
 	q := startLock(t, a, f, lock("a", 1, rd, 100, 1))
-	time.Sleep(50 * time.Millisecond)
+	a.wait(t, 1)
 	stop()
 	waitLock(t, q, granted)
 }
@@ -277,9 +295,9 @@ func TestBlockingLocksAreBounded(t *testing.T) {
 		t.Fatal(st, err)
 	}
 	q1 := startLock(t, c, f, lock("a", 2, wr, 0, 1))
-	time.Sleep(20 * time.Millisecond)
+	c.wait(t, 1)
 	q2 := startLock(t, c, f, lock("a", 3, wr, 5, 1))
-	time.Sleep(20 * time.Millisecond)
+	c.wait(t, 2)
 	waitLock(t, startLock(t, c, f, lock("a", 4, wr, 9, 1)), blocked)
 	if st, err := c.Lock(f, *lock("a", 1, un, 0, 0)); st != granted || err != nil {
 		t.Fatal(st, err)
@@ -288,7 +306,7 @@ func TestBlockingLocksAreBounded(t *testing.T) {
 	waitLock(t, q2, granted)
 	// There is room again.
 	q := startLock(t, c, f, lock("a", 4, wr, 0, 1))
-	time.Sleep(20 * time.Millisecond)
+	c.wait(t, 1)
 	if st, err := c.Lock(f, *lock("a", 2, un, 0, 0)); st != granted || err != nil {
 		t.Fatal(st, err)
 	}
@@ -304,7 +322,7 @@ func TestGuestsThatWaitForEachOther(t *testing.T) {
 	}
 	a, b := client(t, dir, 32), client(t, dir, 32)
 	f, g := openFID(t, a, "f"), openFID(t, b, "f")
-	take := func(c *ninetest.Client, fid uint32, l *ninep.Lock, want ninep.LockStatus) {
+	take := func(c *guest, fid uint32, l *ninep.Lock, want ninep.LockStatus) {
 		t.Helper()
 		if st, err := c.Lock(fid, *l); st != want || err != nil {
 			t.Fatal(st, err)
@@ -314,7 +332,8 @@ func TestGuestsThatWaitForEachOther(t *testing.T) {
 	take(b, g, lock("b", 1, wr, 1, 1), granted)
 	qa := startLock(t, a, f, lock("a", 1, wr, 1, 1))
 	qb := startLock(t, b, g, lock("b", 1, wr, 0, 1))
-	time.Sleep(100 * time.Millisecond)
+	a.wait(t, 1)
+	b.wait(t, 1)
 	take(a, f, lock("a", 2, wr, 5, 1), granted)
 	take(b, g, lock("b", 2, wr, 5, 1), blocked)
 	if err := a.Flush(qa.Tag); err != nil { // its process was killed
@@ -341,12 +360,12 @@ func TestBlockingLockCancelled(t *testing.T) {
 	c := client(t, dir, 32)
 	f := openFID(t, c, "f")
 	q := startLock(t, c, f, lock("a", 1, wr, 0, 0))
-	time.Sleep(20 * time.Millisecond)
+	c.wait(t, 1)
 	if err := c.Flush(q.Tag); err != nil {
 		t.Fatal(err)
 	}
 	q = startLock(t, c, f, lock("a", 2, wr, 0, 0))
-	time.Sleep(20 * time.Millisecond)
+	c.wait(t, 1)
 	if _, _, err := c.Version(8192, "9P2000.L"); err != nil {
 		t.Fatal(err)
 	}

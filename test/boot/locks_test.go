@@ -95,9 +95,9 @@ func TestUMLLocksOfTwoGuests(t *testing.T) {
 		}
 		r.free("f", false)
 		a.do("exec 9>&-")
-		a.do("( flock 9; sleep 1 ) 9>f & (sleep 0.3)")
+		a.do("( flock 9; touch has; until test -e go; do sleep 0.1; done ) 9>f & until test -e has; do sleep 0.1; done")
 		r.free("f", false)
-		a.do("wait")
+		a.do("touch go; wait")
 		r.free("f", true)
 		a.do("flock f true")
 		r.free("f", true)

@@ -47,51 +47,58 @@ func (p *mountPoints) have(name []byte) bool {
 
 func lengthBit(n int) uint64 { return 1 << min(n, 63) }
 
-// dirLook says which entries of a directory must be looked at.
+// dirLook says which entries of a directory must be looked at: with the zero value all.
 type dirLook struct {
 	points *mountPoints
-	all    bool
-	// plainTypes has bit n set if an entry of type n may be plain.
-	plainTypes uint64
+	// types has bit n set if an entry of type n need not be looked at for that.
+	types uint64
 	// oddLengths is the mountPoints' lengths, and those of names that are empty or too long.
 	oddLengths uint64
 }
 
-// knownTypes has the bits of the types that there are, from DT_FIFO to DT_SOCK.
-const knownTypes = 2<<unix.DT_SOCK - 1<<unix.DT_FIFO
-
 // lookAt returns a dirLook for n, in which there are mount points of those names.
 func lookAt(n *node, points *mountPoints) dirLook {
-	l := dirLook{points: points, plainTypes: knownTypes, oddLengths: lengthBit(0) | lengthBit(math.MaxInt)}
+	l := dirLook{
+		points:     points,
+		types:      2<<unix.DT_SOCK - 1<<unix.DT_FIFO, // not unknown, nor something new
+		oddLengths: lengthBit(0) | lengthBit(math.MaxInt),
+	}
 	if points != nil {
 		l.oddLengths |= points.lengths
 	}
 	if n.traits&subvolumes != 0 {
-		l.plainTypes &^= 1 << unix.DT_DIR
+		l.types &^= 1 << unix.DT_DIR
 	}
 	return l
+}
+
+// trusts reports whether the type and the inode number of ent may be what the directory says.
+func (l *dirLook) trusts(ent *dirent) bool {
+	return l.types>>ent.typ&1 != 0 && ent.ino != 0 && ent.ino != math.MaxUint32 // FUSE: not known
 }
 
 // plain reports whether ent is an entry like most: nothing of what may be special about one can
 // be so about it. It need not be looked at, and its name is neither a dot entry's nor one that is
 // hidden, nor too long.
 func (l *dirLook) plain(ent *dirent) bool {
-	return l.plainTypes>>ent.typ&1 != 0 &&
-		l.oddLengths&lengthBit(len(ent.name)) == 0 &&
-		ent.name[0] != '.' &&
-		uint32(ent.ino+1) > 1 // not 0 or math.MaxUint32, which FUSE has for unknown
+	return l.trusts(ent) && l.oddLengths&lengthBit(len(ent.name)) == 0 && ent.name[0] != '.'
+}
+
+// needed reports whether ent of the directory n must be looked at.
+func (l *dirLook) needed(n *node, ent *dirent) bool {
+	return !l.trusts(ent) || n.mountRoot && string(ent.name) == ".." || l.points.have(ent.name)
 }
 
 // look returns what must be looked at in the directory n.
 func (m *mounts) look(n *node) dirLook {
 	if m.fd < 0 || n.traits&ownNumbers != 0 {
-		return dirLook{all: true}
+		return dirLook{}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.refreshLocked()
 	if m.names == nil && !m.readLocked() {
-		return dirLook{all: true}
+		return dirLook{}
 	}
 	return lookAt(n, m.names[n.mnt])
 }
@@ -129,19 +136,6 @@ func (m *mounts) text() []byte {
 		return nil
 	}
 	return text
-}
-
-// needed reports whether ent of the directory n must be looked at.
-func (l dirLook) needed(n *node, ent *dirent) bool {
-	switch {
-	case l.all,
-		ent.typ == unix.DT_UNKNOWN || ent.typ > unix.DT_SOCK, // or something new
-		ent.typ == unix.DT_DIR && n.traits&subvolumes != 0,
-		ent.ino == 0 || ent.ino == math.MaxUint32, // FUSE: not known
-		n.mountRoot && string(ent.name) == "..":
-		return true
-	}
-	return l.points.have(ent.name)
 }
 
 // readLocked reads the mount table.

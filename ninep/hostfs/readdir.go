@@ -44,9 +44,6 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 	t := f.thread(c)
 	defer f.at.fs.qidPaths.Settle()
 	look := f.at.fs.mounts.look(f.n)
-	if f.at.fs.meta != nil {
-		look.plainTypes &^= 1 << unix.DT_REG // metadata says what it is
-	}
 	var span qidpath.Span // of the last entry whose path was looked up
 
 	fd, e := h.pin(t)
@@ -109,11 +106,11 @@ func (f *file) ReadDir(c *ninep.Call, off uint64, w *ninep.DirWriter) error {
 					return err
 				}
 				span = f.at.fs.span(f.n, ent.ino)
+			}
+			if ok {
 				if f.at.fs.meta != nil && ent.typ == unix.DT_REG {
 					ent.typ = unix.DT_UNKNOWN // metadata says
 				}
-			}
-			if ok {
 				if !w.Add(qid, ent.next, ent.typ, ent.name) {
 					d.lost = true
 					return nil

@@ -217,7 +217,7 @@ func TestParseDirent(t *testing.T) {
 	}
 }
 
-// An entry that must be looked at, or left out, is never plain; all others are.
+// An entry that must be looked at is, and neither it nor one that is left out is plain.
 func TestPlainEntries(t *testing.T) {
 	r := newRig(t)
 	r.fs.files = new(fileMeta)
@@ -226,27 +226,30 @@ func TestPlainEntries(t *testing.T) {
 	points.add("mnt")
 	long := strings.Repeat("n", 300)
 	names := []string{"f", "", "mnt", "abc", ".", "..", ".hid", string(metaDirName), string(metaRootName), long[:62], long[:255], long[:256], long}
-	for _, traits := range []traits{0, subvolumes} {
-		for _, p := range []*mountPoints{nil, points} {
-			for _, all := range []bool{false, true} {
-				n := &node{nodeType: nodeType{traits: traits, mountRoot: true}}
-				look := dirLook{all: true}
-				if !all {
-					look = lookAt(n, p)
-				}
-				for typ := range 256 {
-					for _, ino := range []uint64{0, 1, math.MaxUint32 - 1, math.MaxUint32, math.MaxUint32 + 1, 1 << 63} {
-						for _, name := range names {
-							ent := dirent{ino: ino, typ: uint8(typ), name: []byte(name)}
-							special := look.needed(n, &ent) || name == "" || len(name) > maxName || r.fs.hidesName(ent.name) || name == "." || name == ".."
-							plain := look.plain(&ent)
-							if plain && special {
-								t.Fatalf("plain: %+v", ent)
-							}
-							if common := name == "f" && typ == unix.DT_REG && ino == 1; common && plain != !all {
-								t.Fatalf("plain is %v: %+v", plain, ent)
-							}
-						}
+	n := &node{nodeType: nodeType{mountRoot: true}}
+	boxes := &node{nodeType: nodeType{traits: subvolumes}}
+	for what, c := range map[string]struct {
+		n    *node
+		look dirLook
+	}{
+		"plain":               {n, lookAt(n, nil)},
+		"with mounts":         {n, lookAt(n, points)},
+		"of subvolumes":       {boxes, lookAt(boxes, points)},
+		"that nobody can say": {n, dirLook{}},
+	} {
+		for typ := range 256 {
+			for _, ino := range []uint64{0, 1, math.MaxUint32 - 1, math.MaxUint32, math.MaxUint32 + 1, 1 << 63} {
+				for _, name := range names {
+					ent := dirent{ino: ino, typ: uint8(typ), name: []byte(name)}
+					needed := c.look.types == 0 || typ == unix.DT_UNKNOWN || typ > unix.DT_SOCK || ino == 0 || ino == math.MaxUint32 ||
+						typ == unix.DT_DIR && c.n == boxes || name == ".." && c.n.mountRoot || name == "mnt" && c.look.points != nil
+					if got := c.look.needed(c.n, &ent); got != needed {
+						t.Fatalf("directory %s: a look is needed: %v, want %v: %+v", what, got, needed, ent)
+					}
+					out := name == "" || name == "." || name == ".." || r.fs.hidesName(ent.name) || len(name) > maxName
+					plain := c.look.plain(&ent)
+					if plain && (needed || out) || name == "f" && plain == needed {
+						t.Fatalf("directory %s: plain is %v: %+v", what, plain, ent)
 					}
 				}
 			}
@@ -272,11 +275,11 @@ func TestReadDirLooksAtEntries(t *testing.T) {
 
 	th := threadOf(r.c)
 	ent := dirent{ino: 5, name: []byte("gone"), typ: unix.DT_REG}
-	if _, ok, err := d.entryQID(th, dirLook{all: true}, &ent); ok || err != nil {
+	if _, ok, err := d.entryQID(th, dirLook{}, &ent); ok || err != nil {
 		t.Errorf("vanished: %v, %v", ok, err)
 	}
 	ent = dirent{ino: 5, name: []byte("d"), typ: unix.DT_UNKNOWN}
-	if q, ok, err := d.entryQID(th, dirLook{}, &ent); !ok || err != nil || q.Path != r.walk("d").n.path || ent.typ != unix.DT_DIR {
+	if q, ok, err := d.entryQID(th, lookAt(d.n, nil), &ent); !ok || err != nil || q.Path != r.walk("d").n.path || ent.typ != unix.DT_DIR {
 		t.Errorf("unknown type: %+v, %v, %v", q, ok, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -298,20 +299,32 @@ func wait(pid int) (int64, error) {
 // inputs are the standard inputs of programs that run, which end when these are closed.
 var inputs = map[int]*os.File{}
 
-// spawn starts a program, and reap waits for its end.
+// spawn starts a program, which reads its standard input, and returns when it runs; reap waits for
+// its end. An execve that is known to succeed has not mapped the file yet, which is an access to it.
 func spawn(path string) (int, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return -1, unix.EMFILE
 	}
 	defer r.Close()
+	if _, err := w.Write([]byte{0}); err != nil {
+		w.Close()
+		return -1, unix.EIO
+	}
 	pid, err := start(path, r.Fd())
 	if err != nil {
 		w.Close()
 		return -1, err
 	}
 	inputs[pid] = w
-	return pid, nil
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if left, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ); err != nil || left == 0 {
+			return pid, err
+		}
+		if time.Now().After(end) {
+			return pid, unix.ETIMEDOUT
+		}
+	}
 }
 
 func reap(pid int) (int64, error) {

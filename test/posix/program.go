@@ -48,14 +48,16 @@ func exitsWith(number byte) []byte {
 	}
 }
 
-// waits is a program that ends when its standard input does.
+// waits is a program that reads its standard input, and ends when that does.
 func waits() []byte {
 	return []byte{
-		0x31, 0xff, // xor edi, edi
+		0x31, 0xff, // again: xor edi, edi
 		0x48, 0x8d, 0x74, 0x24, 0xc0, // lea rsi, [rsp-64]
 		0xba, 1, 0, 0, 0, // mov edx, 1
 		0x31, 0xc0, // xor eax, eax (read)
 		0x0f, 0x05, // syscall
+		0x85, 0xc0, // test eax, eax
+		0x7f, 0xec, // jg again
 		0x31, 0xff, // xor edi, edi
 		0xb8, 60, 0, 0, 0, // mov eax, exit
 		0x0f, 0x05, // syscall
